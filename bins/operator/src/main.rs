@@ -1,0 +1,3 @@
+//! The Canary Keeper operator: flags, wiring, run.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Serves a sandbox cluster, or runs the demo on it.
+
+fn main() {}

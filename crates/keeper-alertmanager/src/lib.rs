@@ -1,0 +1,1 @@
+//! Alertmanager's webhook as types, alerts matched to canaries and pods, the alert signal.

@@ -1,0 +1,1 @@
+//! The thin Kubernetes layer: gather, step, carry out, record.

@@ -1,0 +1,1 @@
+//! Error-rate signals from Prometheus counters, read straight from the pods.

@@ -1,0 +1,1 @@
+//! The rollout state machine: step(plan, record, observation, now) -> Step; no IO, no clock.

@@ -1,0 +1,3 @@
+//! The project's own commands: cargo xtask demo, sandbox, tidy, test, model, e2e.
+
+fn main() {}
