@@ -18,7 +18,7 @@ pub(crate) fn decide(guards: Guards, plan: &Plan, stored: &Stored, see: &Observa
     let nothing = Record::default();
     let (record, absent) = match stored {
         Stored::Absent => (&nothing, true),
-        Stored::Readable(record) => (record, false),
+        Stored::Readable(record) => (record.as_ref(), false),
         Stored::Unreadable(why) => {
             let because = Because::RecordUnreadable(why.clone());
             return Step { phase: Phase::Held, orders: Vec::new(), wake_at: None, because, watch: None };
