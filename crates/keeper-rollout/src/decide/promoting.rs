@@ -10,11 +10,12 @@ use crate::{Afresh, Because, Fault, Obstacle, Order, Proof, Step};
 
 /// Found in `Promoting`. Never launches anything.
 pub(super) fn decide(case: &Case<'_>, run: &Run, sending: &Sending) -> Step {
-    if case.see.read != Read::Production {
-        return case.read(Afresh::Production, Because::ReadingAfresh);
-    }
+    // The label is proof wherever it was read: only a view without it may be too old to say anything.
     if case.see.workload.run_label.as_ref() == Some(&run.id) {
         return accepted(case, run, sending);
+    }
+    if case.see.read != Read::Production {
+        return case.read(Afresh::Production, Because::ReadingAfresh);
     }
     let workload = &case.see.workload;
     if workload.generation == sending.generation {

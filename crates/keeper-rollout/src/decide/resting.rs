@@ -27,6 +27,10 @@ pub(super) fn decide(case: &Case<'_>) -> Step {
     }
     let production = match &case.see.workload.production {
         Production::Runs(production) => production,
+        // Pods of two templates disagree for as long as they are exchanged.
+        Production::NotPinned(_) if case.see.workload.rollout == Rollout::Progressing => {
+            return case.wait(Because::Blocked(mid_rollout()));
+        }
         Production::NotPinned(what) => return held(case, Because::ProductionNotPinned(what.clone())),
     };
     match &case.see.wanted {
@@ -122,9 +126,12 @@ fn become_ended(case: &Case<'_>, state: State) -> Step {
 }
 
 fn blocker(case: &Case<'_>) -> Option<Blocker> {
-    let moving = || Blocker { kind: BlockerKind::MidRollout, text: "the workload's own rollout is under way".into() };
     let blocker = case.see.workload.blocker.clone();
-    blocker.or_else(|| (case.see.workload.rollout == Rollout::Progressing).then(moving))
+    blocker.or_else(|| (case.see.workload.rollout == Rollout::Progressing).then(mid_rollout))
+}
+
+fn mid_rollout() -> Blocker {
+    Blocker { kind: BlockerKind::MidRollout, text: "the workload's own rollout is under way".into() }
 }
 
 fn launch(case: &Case<'_>, wanted: &Revision, production: &Revision) -> Step {
