@@ -72,9 +72,9 @@ fn is_subdomain(host: &str, parent: &str) -> bool {
 /// Why a [`RegistryClient`](super::RegistryClient) can't be made. Trying again does not help.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The extra certificates can't be read.
+    /// The extra certificates can't be read, or there are none in what was given.
     #[error("the extra root certificates are not PEM")]
-    Roots(#[source] reqwest::Error),
+    Roots(#[source] Option<reqwest::Error>),
     /// TLS or the HTTP client can't be set up: most often the system has no root certificates.
     #[error(
         "the HTTP client cannot be set up: install the system's root certificates (ca-certificates) or name others"

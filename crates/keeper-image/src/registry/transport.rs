@@ -47,11 +47,7 @@ impl Transport {
     pub(crate) fn new(config: Arc<RegistryConfig>) -> Result<Self, ConfigError> {
         // Listed hosts get plain HTTP: no certificates, and no proxy between us and the cluster's own network.
         let listed = builder(&config).tls_certs_only([]).no_proxy().build().map_err(ConfigError::Client)?;
-        let extra = Certificate::from_pem_bundle(&config.extra_roots_pem).map_err(ConfigError::Roots)?;
-        if extra.is_empty() && !config.extra_roots_pem.iter().all(u8::is_ascii_whitespace) {
-            // Text without any certificate in it reads as an empty bundle.
-            Certificate::from_pem(&config.extra_roots_pem).map_err(ConfigError::Roots)?;
-        }
+        let extra = extra_roots(&config.extra_roots_pem)?;
         let guarded = builder(&config).tls_certs_merge(extra).dns_resolver(OutsideNames).build();
         let guarded = match guarded {
             Ok(client) => Ok(client),
@@ -135,6 +131,15 @@ impl Exchange {
         }
         Ok(())
     }
+}
+
+fn extra_roots(pem: &[u8]) -> Result<Vec<Certificate>, ConfigError> {
+    let found = Certificate::from_pem_bundle(pem).map_err(|error| ConfigError::Roots(Some(error)))?;
+    // Text without any certificate in it reads as an empty bundle.
+    if found.is_empty() && !pem.iter().all(u8::is_ascii_whitespace) {
+        return Err(ConfigError::Roots(None));
+    }
+    Ok(found)
 }
 
 fn builder(config: &Arc<RegistryConfig>) -> ClientBuilder {
@@ -258,6 +263,12 @@ mod tests {
         for outside in ["10.0.0.1", "192.168.1.1", "8.8.8.8", "2001:db8::1", "fd00::1"] {
             assert!(!is_inside(outside.parse().unwrap()), "{outside}");
         }
+    }
+
+    #[test]
+    fn roots_that_are_none_are_an_error() {
+        assert!(extra_roots(b" \n").unwrap().is_empty());
+        assert!(matches!(extra_roots(b"not PEM"), Err(ConfigError::Roots(_))));
     }
 
     #[test]
