@@ -117,8 +117,8 @@ fn read(path: &Path, scheme: Scheme) -> Result<Vec<Hashed>, AuthError> {
         if line.is_empty() {
             continue;
         }
-        let problem =
-            problem_of(line, scheme).or((secrets.len() >= FILE_SECRETS).then_some("is one too many, 64 are read"));
+        let problem = problem_of(line, scheme)
+            .or_else(|| (secrets.len() >= FILE_SECRETS).then_some("is one too many, 64 are read"));
         if let Some(problem) = problem {
             return Err(AuthError::BadLine { path: path.to_owned(), line: index + 1, problem });
         }
