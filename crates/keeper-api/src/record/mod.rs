@@ -1,0 +1,132 @@
+//! A rollout's record as it is stored on the cluster: JSON, under [`RECORD_KEY`](crate::keys::RECORD_KEY) of a ConfigMap.
+//!
+//! The same record is always the same bytes, with sorted keys, so that a write can be spared by comparing. What is
+//! stored is this crate's own types, apart from the core's, and says its version. A record that holds anything this
+//! program doesn't know is not read: to write it back would lose that.
+//!
+//! Durations are whole milliseconds (the rest is dropped: a canary is never credited with time it wasn't watched),
+//! timestamps RFC 3339. Texts for people are kept as one line of at most 1 KiB; names are kept as they are.
+//!
+//! ```
+//! use keeper_api::record;
+//! use keeper_rollout::Record;
+//!
+//! let stored = record::to_json(&Record { runs: 7, ..Record::default() });
+//! assert_eq!(record::from_json(&stored).unwrap().runs, 7);
+//! assert!(record::from_json(&stored.replace("\"version\": 1", "\"version\": 2")).is_err());
+//! ```
+
+mod wire;
+
+use crate::invalid::one_line;
+use keeper_rollout::Record;
+use serde::Deserialize;
+
+/// The version that is written, and the only one that is read.
+const VERSION: u32 = 1;
+
+/// The most bytes of a record that are read: a full one has about half of it.
+pub const LIMIT: usize = 256 * 1024;
+
+/// Why a stored record can't be read. Trying again doesn't help: a person, or a newer program, has to look at it, and
+/// until then it must not be overwritten.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Longer than anything we write.
+    #[error("the record is {length} bytes long, at most {LIMIT} are read")]
+    TooLong {
+        /// Bytes found.
+        length: usize,
+    },
+    /// Not JSON, or JSON that says no version.
+    #[error("the record is damaged: {}", one_line(&source.to_string()))]
+    Damaged {
+        /// What and where.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Of another version.
+    #[error("the record is of version {found}, and this program knows version {VERSION}")]
+    OtherVersion {
+        /// The version it says.
+        found: u64,
+    },
+    /// Of our version, and yet not what we write: by a newer program, or by hand.
+    #[error("the record holds what this program doesn't know: {}", one_line(&source.to_string()))]
+    Unknown {
+        /// What and where.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// Writes a record down.
+#[must_use]
+pub fn to_json(record: &Record) -> String {
+    // Strings, numbers and maps with string keys always have a JSON form; were it not so, an empty text is a record
+    // that nobody can read, and so is held rather than believed.
+    serde_json::to_string_pretty(&wire::Record::from(record)).unwrap_or_default()
+}
+
+/// Reads a record.
+///
+/// # Errors
+///
+/// A record that is too long, damaged, or newer: see [`RecordError`].
+pub fn from_json(text: &str) -> Result<Record, RecordError> {
+    if text.len() > LIMIT {
+        return Err(RecordError::TooLong { length: text.len() });
+    }
+    let Versioned { version } = serde_json::from_str(text).map_err(|source| RecordError::Damaged { source })?;
+    if version != u64::from(VERSION) {
+        return Err(RecordError::OtherVersion { found: version });
+    }
+    let record: wire::Record = serde_json::from_str(text).map_err(|source| RecordError::Unknown { source })?;
+    Ok(record.into())
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        assert_eq!(from_json(text).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn what_is_not_ours_is_not_read() {
+        let good = to_json(&Record::default());
+        check("", "the record is damaged: EOF while parsing a value at line 1 column 0");
+        check("{}", "the record is damaged: missing field `version` at line 1 column 2");
+        check(
+            good.get(..good.len() - 3).unwrap(),
+            "the record is damaged: EOF while parsing an object at line 15 column 14",
+        );
+        check(
+            &good.replace("\"version\": 1", "\"version\": 2, \"hue\": 3"),
+            "the record is of version 2, and this program knows version 1",
+        );
+        check(&" ".repeat(LIMIT + 1), "the record is 262145 bytes long, at most 262144 are read");
+        let long = good.replace("\"floor\"", &format!("\"{}\"", "x".repeat(10_000)));
+        assert!(from_json(&long).unwrap_err().to_string().chars().count() < 150);
+    }
+
+    #[test]
+    fn what_a_newer_program_adds_is_not_lost() {
+        let good = to_json(&Record::default());
+        for newer in [
+            good.replace("\"floor\"", "\"hue\": 3, \"floor\""),
+            good.replace("\"phase\": \"settled\"", "\"phase\": \"settled\", \"hue\": 3"),
+            good.replace("\"phase\": \"settled\"", "\"phase\": \"dreaming\""),
+            good.replace("\"floor\": 0,", ""),
+        ] {
+            assert_ne!(newer, good);
+            assert!(matches!(from_json(&newer), Err(RecordError::Unknown { .. })), "{newer}");
+        }
+    }
+}
