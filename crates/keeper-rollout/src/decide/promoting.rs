@@ -117,7 +117,9 @@ fn against(case: &Case<'_>, run: &Run, sending: &Sending) -> Option<(Record, Bec
     if let Some(by) = running::superseded(case, run) {
         return settled(Because::Superseded { judged: run.revision.clone(), by });
     }
-    if let Some(refusal) = case.see.refused.as_ref().filter(|refusal| refusal.what == Refused::Promote) {
+    // A patch whose tests failed is refused too: only where nothing it tested has moved was it the patch itself.
+    let unmoved = workload.version == sending.version;
+    if let Some(refusal) = case.see.refused.as_ref().filter(|r| r.what == Refused::Promote && unmoved) {
         return Some(case.not_judged(&run.revision, Some(run), Obstacle::Refused(refusal.message.clone())));
     }
     if !canary_stands(case, run, sending) {
