@@ -1,0 +1,368 @@
+//! What a write does: the server's rules around the store. Every function here is one transaction.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::object::{self, child, set_meta};
+use super::resources::{Generation, ResourceType, Resources};
+use super::status::{FieldError, Status};
+use super::store::Store;
+use super::{convert, decode, defaults, services, validation};
+
+/// The whole state of the server.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) store: Store,
+    pub(crate) resources: Resources,
+    /// First address and number of addresses of the Service range.
+    pub(crate) service_range: (Ipv4Addr, u32),
+}
+
+/// What a request is about.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) resource: Arc<ResourceType>,
+    /// Empty for cluster-scoped resources and for lists over all namespaces.
+    pub(crate) namespace: String,
+    /// Empty for collections.
+    pub(crate) name: String,
+    /// Empty for the object itself.
+    pub(crate) subresource: String,
+}
+
+/// How a write is to be made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Write {
+    pub(crate) dry_run: bool,
+    pub(crate) now: Timestamp,
+}
+
+/// How a new state of an object came about; the server words some refusals by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    Put,
+    Patch,
+}
+
+impl Cluster {
+    /// An empty cluster with the namespaces every cluster has.
+    pub(crate) fn new(history_limit: usize, service_range: (Ipv4Addr, u32), now: Timestamp) -> Self {
+        let mut cluster = Self { store: Store::new(history_limit), resources: Resources::builtin(), service_range };
+        if let Some(resource) = cluster.resources.find("", "v1", "namespaces") {
+            for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
+                let target = Target {
+                    resource: Arc::clone(&resource),
+                    namespace: String::new(),
+                    name: String::new(),
+                    subresource: String::new(),
+                };
+                let body = json!({ "metadata": { "name": name } });
+                // These names are valid and the store is empty: nothing can be refused.
+                let _ = cluster.create(&target, body, Write { dry_run: false, now });
+            }
+        }
+        cluster
+    }
+
+    /// The object as stored.
+    pub(crate) fn stored(&self, target: &Target) -> Result<Arc<Value>, Status> {
+        self.store
+            .get(&target.resource.storage, &target.namespace, &target.name)
+            .ok_or_else(|| Status::not_found(&target.resource, &target.name))
+    }
+
+    /// The object as served under the target's group and version.
+    pub(crate) fn get(&self, target: &Target) -> Result<Value, Status> {
+        self.stored(target).map(|object| convert::served(&target.resource, &object))
+    }
+
+    /// Creates an object and returns it as served.
+    pub(crate) fn create(&mut self, target: &Target, body: Value, write: Write) -> Result<Value, Status> {
+        let resource = &target.resource;
+        let mut new = convert::stored(resource, decode::object(resource, body)?);
+        self.namespace_for(target, &mut new)?;
+        if !object::resource_version(&new).is_empty() {
+            return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
+        }
+        fresh_metadata(resource, &mut new, write.now);
+        first_status(resource, &mut new);
+        defaults::apply(resource, &mut new);
+        services::allocate(self, resource, &mut new)?;
+        first_status_of_defaults(resource, &mut new);
+        let name = object::name(&new).to_owned();
+        let errors = validation::faults(resource, &new, None);
+        if !errors.is_empty() {
+            return Err(Status::invalid(resource, &name, &errors));
+        }
+        if self.store.get(&resource.storage, object::namespace(&new), &name).is_some() {
+            return Err(Status::already_exists(resource, &name));
+        }
+        if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
+            establish(&mut new, write.now);
+            if !write.dry_run {
+                self.resources.define(&new);
+            }
+        }
+        if write.dry_run {
+            return Ok(convert::served(resource, &new));
+        }
+        let stored = self.store.put(&resource.storage, new);
+        Ok(convert::served(resource, &stored))
+    }
+
+    /// The body's namespace must be the path's, and must exist and not be going away.
+    fn namespace_for(&self, target: &Target, new: &mut Value) -> Result<(), Status> {
+        if !target.resource.namespaced {
+            object::remove(child(new, "metadata"), "namespace");
+            return Ok(());
+        }
+        let given = object::namespace(new);
+        if !given.is_empty() && given != target.namespace {
+            return Err(Status::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+        set_meta(new, "namespace", json!(target.namespace));
+        let Some(namespace) = self.store.get("/namespaces", "", &target.namespace) else {
+            let namespaces = self.resources.find("", "v1", "namespaces").ok_or_else(Status::no_such_path)?;
+            return Err(Status::not_found(&namespaces, &target.namespace));
+        };
+        if object::is_being_deleted(&namespace) {
+            let why = format!(
+                "unable to create new content in namespace {} because it is being terminated",
+                target.namespace
+            );
+            let mut status = Status::forbidden(&target.resource, object::name(new), &why);
+            let message = format!("namespace {} is being terminated", target.namespace);
+            let cause = json!({ "reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace" });
+            object::set(&mut status.details, "causes", json!([cause]));
+            return Err(status);
+        }
+        Ok(())
+    }
+
+    /// Replaces an object (or its status) and returns it as served.
+    ///
+    /// `by` says whether `body` is the client's whole object or the outcome of a patch.
+    pub(crate) fn update(&mut self, target: &Target, body: Value, by: By, write: Write) -> Result<Value, Status> {
+        let resource = &target.resource;
+        let old = self.stored(target)?;
+        let decoded = match by {
+            By::Put => decode::object(resource, body)?,
+            By::Patch => decode::patched(resource, body)?,
+        };
+        let mut new = convert::stored(resource, decoded);
+        same_object(target, &old, &mut new, by)?;
+        if target.subresource == "status" {
+            status_only(&old, &mut new);
+        } else {
+            all_but_status(resource, &old, &mut new);
+            defaults::apply(resource, &mut new);
+            services::keep(&old, resource, &mut new);
+            services::allocate(self, resource, &mut new)?;
+            bump_generation(resource, &old, &mut new);
+        }
+        if new == *old {
+            return Ok(convert::served(resource, &old));
+        }
+        let errors = match target.subresource.as_str() {
+            "status" => Vec::new(),
+            _ => validation::faults(resource, &new, Some(&old)),
+        };
+        if !errors.is_empty() {
+            return Err(Status::invalid(resource, &target.name, &errors));
+        }
+        if write.dry_run {
+            return Ok(convert::served(resource, &new));
+        }
+        Ok(convert::served(resource, &self.keep(resource, new)))
+    }
+
+    /// Stores a changed object, or removes it when it was only waiting for its last finalizer.
+    pub(crate) fn keep(&mut self, resource: &ResourceType, new: Value) -> Arc<Value> {
+        let finished = object::is_being_deleted(&new)
+            && object::list(&new, "/metadata/finalizers").is_empty()
+            && object::number(&new, "/metadata/deletionGracePeriodSeconds").unwrap_or_default() == 0
+            && !resource.is("", "namespaces");
+        if finished {
+            self.store.put(&resource.storage, new.clone());
+            return self.remove(resource, &new).unwrap_or_else(|| Arc::new(new));
+        }
+        if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
+            self.resources.define(&new);
+        }
+        self.store.put(&resource.storage, new)
+    }
+}
+
+/// Sets what the server sets on creation and drops what only it may set.
+fn fresh_metadata(resource: &ResourceType, new: &mut Value, now: Timestamp) {
+    let metadata = child(new, "metadata");
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "managedFields"] {
+        object::remove(metadata, field);
+    }
+    let prefix = object::text(metadata, "/generateName").unwrap_or_default().to_owned();
+    if object::text(metadata, "/name").is_none_or(str::is_empty) && !prefix.is_empty() {
+        // The real server cuts the prefix so that the name stays within 63 characters.
+        let prefix: String = prefix.chars().take(58).collect();
+        object::set(metadata, "name", json!(format!("{prefix}{}", object::name_suffix())));
+    }
+    object::set(metadata, "uid", json!(object::new_uid()));
+    object::set(metadata, "creationTimestamp", json!(object::seconds(now)));
+    if resource.generation != Generation::Unused {
+        object::set(metadata, "generation", json!(1));
+    }
+}
+
+/// A client can't create a status; nodes are the exception.
+fn first_status(resource: &ResourceType, new: &mut Value) {
+    if !resource.status || resource.is("", "nodes") {
+        return;
+    }
+    object::remove(new, "status");
+    if resource.custom {
+        return;
+    }
+    let status = match resource.plural.as_str() {
+        "namespaces" => json!({ "phase": "Active" }),
+        "persistentvolumeclaims" => json!({ "phase": "Pending" }),
+        "services" => json!({ "loadBalancer": {} }),
+        "poddisruptionbudgets" => json!({
+            "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0,
+        }),
+        "replicasets" | "replicationcontrollers" | "statefulsets" => json!({ "replicas": 0 }),
+        _ => json!({}),
+    };
+    object::set(new, "status", status);
+}
+
+/// The part of a pod's first status that follows from its defaulted spec.
+fn first_status_of_defaults(resource: &ResourceType, new: &mut Value) {
+    if resource.is("", "pods") {
+        let class = decode::quality_of_service(new);
+        object::set(new, "status", json!({ "phase": "Pending", "qosClass": class }));
+    }
+}
+
+/// A definition is served at once, so it says so at once.
+fn establish(crd: &mut Value, now: Timestamp) {
+    let names = crd.pointer("/spec/names").cloned().unwrap_or(Value::Null);
+    let stored: Vec<Value> = object::list(crd, "/spec/versions")
+        .iter()
+        .filter(|v| v.get("storage").and_then(Value::as_bool) == Some(true))
+        .filter_map(|v| v.get("name").cloned())
+        .collect();
+    let condition = |kind: &str, reason: &str, message: &str| {
+        json!({ "type": kind, "status": "True", "reason": reason, "message": message,
+                "lastTransitionTime": object::seconds(now) })
+    };
+    let conditions = [
+        condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+        condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+    ];
+    object::set(crd, "status", json!({ "conditions": conditions, "acceptedNames": names, "storedVersions": stored }));
+}
+
+/// Checks that a write is about this very object in its present version, and keeps what no client can change.
+fn same_object(target: &Target, old: &Value, new: &mut Value, by: By) -> Result<(), Status> {
+    let resource = &target.resource;
+    let given = object::name(new);
+    if given != target.name {
+        let message = format!("the name of the object ({given}) does not match the name on the URL ({})", target.name);
+        return Err(Status::bad_request(message));
+    }
+    let given = object::namespace(new);
+    if !given.is_empty() && given != target.namespace {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    let (uid, stored_uid) = (object::uid(new).to_owned(), object::uid(old));
+    if !uid.is_empty() && uid != stored_uid {
+        if by == By::Patch {
+            return Err(Status::invalid(resource, &target.name, &[FieldError::immutable("metadata.uid", json!(uid))]));
+        }
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {stored_uid}");
+        return Err(Status::conflict(resource, &target.name, &why));
+    }
+    let version = object::resource_version(new);
+    if version.is_empty() && must_name_version(resource) {
+        let error = FieldError::invalid("metadata.resourceVersion", json!(0), "must be specified for an update");
+        return Err(Status::invalid(resource, &target.name, &[error]));
+    }
+    if !version.is_empty() && version != object::resource_version(old) {
+        return Err(Status::modified(resource, &target.name));
+    }
+    let was = old.get("metadata").cloned().unwrap_or(Value::Null);
+    let metadata = child(new, "metadata");
+    for field in [
+        "uid",
+        "namespace",
+        "resourceVersion",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generateName",
+        "generation",
+        "selfLink",
+        "managedFields",
+    ] {
+        object::take_over(metadata, &was, field);
+    }
+    Ok(())
+}
+
+/// Whether an update without a resourceVersion is refused.
+fn must_name_version(resource: &ResourceType) -> bool {
+    resource.custom
+        || resource.is("coordination.k8s.io", "leases")
+        || resource.is("policy", "poddisruptionbudgets")
+        || resource.is("apiextensions.k8s.io", "customresourcedefinitions")
+}
+
+/// A write to `status` moves the status and nothing else.
+fn status_only(old: &Value, new: &mut Value) {
+    let status = object::remove(new, "status");
+    let mut merged = old.clone();
+    match status {
+        Some(status) => object::set(&mut merged, "status", status),
+        None => {
+            object::remove(&mut merged, "status");
+        }
+    }
+    *new = merged;
+}
+
+/// A write to the object leaves the status alone where that has a door of its own.
+fn all_but_status(resource: &ResourceType, old: &Value, new: &mut Value) {
+    if resource.status {
+        object::take_over(new, old, "status");
+    }
+}
+
+fn bump_generation(resource: &ResourceType, old: &Value, new: &mut Value) {
+    let differs = |pointer: &str| old.pointer(pointer) != new.pointer(pointer);
+    let moved = match resource.generation {
+        Generation::Unused => false,
+        Generation::Spec => differs("/spec"),
+        Generation::SpecAndAnnotations => differs("/spec") || differs("/metadata/annotations"),
+        Generation::AllButStatus => {
+            let rest = |of: &Value| {
+                let mut rest = of.clone();
+                object::remove(&mut rest, "metadata");
+                if resource.status {
+                    object::remove(&mut rest, "status");
+                }
+                rest
+            };
+            rest(old) != rest(new)
+        }
+    };
+    if moved {
+        let generation = object::number(old, "/metadata/generation").unwrap_or_default() + 1;
+        set_meta(new, "generation", json!(generation));
+    }
+}

@@ -1,0 +1,46 @@
+//! Between the stored form of an object and the form of the group and version it is asked under.
+
+use serde_json::{Value, json};
+
+use super::object;
+use super::resources::ResourceType;
+
+/// Fields of an Event that have another name in `events.k8s.io`: stored (core) name first.
+const EVENT_FIELDS: [(&str, &str); 7] = [
+    ("involvedObject", "regarding"),
+    ("message", "note"),
+    ("reportingComponent", "reportingController"),
+    ("count", "deprecatedCount"),
+    ("firstTimestamp", "deprecatedFirstTimestamp"),
+    ("lastTimestamp", "deprecatedLastTimestamp"),
+    ("source", "deprecatedSource"),
+];
+
+/// The object as a client of `resource` sees it.
+pub(crate) fn served(resource: &ResourceType, stored: &Value) -> Value {
+    let mut object = stored.clone();
+    object::set(&mut object, "apiVersion", json!(resource.api_version()));
+    if resource.is("events.k8s.io", "events") {
+        for (core, events) in EVENT_FIELDS {
+            rename(&mut object, core, events);
+        }
+    }
+    object
+}
+
+/// The object as it is stored, from the form of `resource`.
+pub(crate) fn stored(resource: &ResourceType, mut object: Value) -> Value {
+    if resource.is("events.k8s.io", "events") {
+        for (core, events) in EVENT_FIELDS {
+            rename(&mut object, events, core);
+        }
+        object::set(&mut object, "apiVersion", json!("v1"));
+    }
+    object
+}
+
+fn rename(object: &mut Value, from: &str, to: &str) {
+    if let Some(value) = object::remove(object, from) {
+        object::set(object, to, value);
+    }
+}

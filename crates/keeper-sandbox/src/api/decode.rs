@@ -1,0 +1,147 @@
+//! From a request's body to an object that can be stored.
+
+use k8s_openapi::api::{apps, core};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::object;
+use super::resources::ResourceType;
+use super::status::{FieldError, Status};
+
+/// The object in the body of a create or replace.
+pub(crate) fn object(resource: &ResourceType, mut body: Value) -> Result<Value, Status> {
+    if !body.is_object() {
+        return Err(Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): the body is not a JSON object",
+            resource.kind
+        )));
+    }
+    let kind = object::text(&body, "/kind").unwrap_or_default().to_owned();
+    let version = object::text(&body, "/apiVersion").unwrap_or_default().to_owned();
+    let wrong_kind = !kind.is_empty() && kind != resource.kind;
+    let wrong_version = !version.is_empty() && version != resource.api_version();
+    if wrong_kind || wrong_version {
+        return Err(Status::bad_request(format!(
+            "{} in version {version:?} cannot be handled as a {}: expected {}, {}",
+            if kind.is_empty() { &resource.kind } else { &kind },
+            resource.kind,
+            resource.api_version(),
+            resource.kind,
+        )));
+    }
+    finish(resource, &mut body);
+    typed(resource, &body).map_err(|fault| {
+        let (kind, version) = (&resource.kind, &resource.version);
+        Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {fault}"))
+    })?;
+    Ok(body)
+}
+
+/// The object that a patch made.
+pub(crate) fn patched(resource: &ResourceType, mut body: Value) -> Result<Value, Status> {
+    let invalid = |fault: String| {
+        let mut status = Status::invalid(resource, "", &[FieldError::invalid("patch", Value::Null, fault)]);
+        status.message = status.message.trim_start_matches(&resource.kind).to_owned();
+        status
+    };
+    if !body.is_object() {
+        return Err(invalid("the patched object is not a JSON object".into()));
+    }
+    finish(resource, &mut body);
+    typed(resource, &body).map_err(invalid)?;
+    Ok(body)
+}
+
+fn finish(resource: &ResourceType, body: &mut Value) {
+    object::set(body, "apiVersion", json!(resource.api_version()));
+    object::set(body, "kind", json!(resource.kind));
+    object::child(body, "metadata");
+    if !resource.custom {
+        drop_nulls(body);
+    }
+    let metadata = object::child(body, "metadata");
+    for field in ["labels", "annotations", "ownerReferences", "finalizers"] {
+        let empty = match metadata.get(field) {
+            Some(Value::Object(map)) => map.is_empty(),
+            Some(Value::Array(list)) => list.is_empty(),
+            Some(Value::Null) => true,
+            _ => false,
+        };
+        if empty {
+            object::remove(metadata, field);
+        }
+    }
+}
+
+/// The typed server never stores a null.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, v| !v.is_null());
+            map.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(list) => list.iter_mut().for_each(drop_nulls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Checks the types of known fields; unknown ones pass and are kept.
+fn typed(resource: &ResourceType, body: &Value) -> Result<(), String> {
+    fn check<T: DeserializeOwned>(body: &Value) -> Result<(), String> {
+        T::deserialize(body).map(drop).map_err(|e| e.to_string())
+    }
+    match (resource.group.as_str(), resource.plural.as_str()) {
+        ("", "pods") => check::<core::v1::Pod>(body),
+        ("", "services") => check::<core::v1::Service>(body),
+        ("", "configmaps") => check::<core::v1::ConfigMap>(body),
+        ("", "secrets") => check::<core::v1::Secret>(body),
+        ("", "namespaces") => check::<core::v1::Namespace>(body),
+        ("", "nodes") => check::<core::v1::Node>(body),
+        ("", "events") => check::<core::v1::Event>(body),
+        ("", "replicationcontrollers") => check::<core::v1::ReplicationController>(body),
+        ("apps", "deployments") => check::<apps::v1::Deployment>(body),
+        ("apps", "replicasets") => check::<apps::v1::ReplicaSet>(body),
+        ("apps", "statefulsets") => check::<apps::v1::StatefulSet>(body),
+        ("apps", "daemonsets") => check::<apps::v1::DaemonSet>(body),
+        ("batch", "jobs") => check::<k8s_openapi::api::batch::v1::Job>(body),
+        ("policy", "poddisruptionbudgets") => check::<k8s_openapi::api::policy::v1::PodDisruptionBudget>(body),
+        ("discovery.k8s.io", "endpointslices") => check::<k8s_openapi::api::discovery::v1::EndpointSlice>(body),
+        ("coordination.k8s.io", "leases") => check::<k8s_openapi::api::coordination::v1::Lease>(body),
+        ("events.k8s.io", "events") => check::<k8s_openapi::api::events::v1::Event>(body),
+        ("autoscaling", "horizontalpodautoscalers") => {
+            check::<k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler>(body)
+        }
+        _ => check::<Metadata>(body),
+    }
+}
+
+/// What every object has, also a custom one.
+#[derive(serde::Deserialize)]
+#[expect(dead_code, reason = "only read by the deserializer, to check the types")]
+struct Metadata {
+    metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+}
+
+/// `Guaranteed`, `Burstable` or `BestEffort`, by the containers' requests and limits of cpu and memory.
+pub(crate) fn quality_of_service(pod: &Value) -> &'static str {
+    let containers = || object::list(pod, "/spec/containers").iter().chain(object::list(pod, "/spec/initContainers"));
+    let amount = |container: &Value, kind: &str, what: &str| {
+        object::text(container, &format!("/resources/{kind}/{what}")).map(str::to_owned)
+    };
+    let none = |container: &Value| {
+        ["requests", "limits"].iter().all(|k| ["cpu", "memory"].iter().all(|w| amount(container, k, w).is_none()))
+    };
+    let equal = |container: &Value| {
+        ["cpu", "memory"].iter().all(|w| {
+            let limit = amount(container, "limits", w);
+            limit.is_some() && limit == amount(container, "requests", w)
+        })
+    };
+    if containers().all(none) {
+        "BestEffort"
+    } else if containers().all(equal) {
+        "Guaranteed"
+    } else {
+        "Burstable"
+    }
+}

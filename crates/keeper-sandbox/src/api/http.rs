@@ -1,0 +1,332 @@
+//! From an HTTP request to a transaction and back.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use futures::stream;
+use http::request::Parts;
+use http::{Method, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::cluster::{By, Cluster, Target, Write};
+use super::deletion::DeleteOptions;
+use super::patch::PatchKind;
+use super::pod_log::LogRequest;
+use super::request::{Form, Query, ResourcePath, media_type, verb};
+use super::request_log::{RequestRecord, kept_body};
+use super::status::Status;
+use super::watch::Watch;
+use super::{Server, discovery, list, object, openapi};
+
+/// A request body may have this many bytes; the real server's limit.
+const MAX_BODY: usize = 3 * 1024 * 1024;
+
+/// What a request ends in.
+enum Answer {
+    Json(u16, Value),
+    Text(&'static str),
+    Watch(Box<Watch>),
+    Log(LogRequest, Target),
+}
+
+/// Answers every request of the server.
+pub(crate) async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response {
+    let now = Timestamp::now();
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, MAX_BODY).collect().await.map(http_body_util::Collected::to_bytes);
+    let query = Query::parse(parts.uri.query());
+    let kept = body.as_ref().ok().and_then(|body| kept_body(body));
+    let answer = match body {
+        Ok(body) => answer(&server, &parts, &query, &body, now),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Status::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {MAX_BODY}")))
+        }
+        Err(error) => Err(Status::bad_request(format!("the body can't be read: {error}"))),
+    };
+    let code = match &answer {
+        Ok(Answer::Json(code, _)) => *code,
+        Ok(_) => 200,
+        Err(status) => status.code,
+    };
+    if !parts.uri.path().starts_with(OWN_PREFIX) {
+        server.log.enter(record(&parts, &query, code, kept, now));
+    }
+    match answer {
+        Ok(answer) => respond(&server, &parts, answer),
+        Err(status) => refuse(&status),
+    }
+}
+
+/// The sandbox's own pages, which no Kubernetes server has.
+const OWN_PREFIX: &str = "/sandbox/";
+
+fn answer(server: &Arc<Server>, parts: &Parts, query: &Query, body: &Bytes, now: Timestamp) -> Result<Answer, Status> {
+    let path = parts.uri.path();
+    match ResourcePath::parse(path) {
+        Some(resource) => answer_resource(server, parts, resource, query, body, now),
+        None => answer_other(server, parts, query, path),
+    }
+}
+
+fn answer_other(server: &Server, parts: &Parts, query: &Query, path: &str) -> Result<Answer, Status> {
+    match path {
+        "/healthz" | "/livez" | "/readyz" => return Ok(Answer::Text("ok")),
+        "/version" | "/version/" => return Ok(Answer::Json(200, discovery::version())),
+        "/sandbox/requests" => {
+            let after = query.number("after")?.unwrap_or_default();
+            let log = &server.log;
+            let page = json!({
+                "total": log.total(), "counts": log.counts(), "watches": log.watches(), "requests": log.after(after),
+            });
+            return Ok(Answer::Json(200, page));
+        }
+        "/sandbox/compact" if parts.method == Method::POST => {
+            server.cluster().store.compact();
+            return Ok(Answer::Json(200, json!({ "resourceVersion": server.cluster().store.version().to_string() })));
+        }
+        _ => {}
+    }
+    let accept = parts.headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let aggregated = accept.contains("as=APIGroupDiscoveryList") && accept.contains("v=v2");
+    let cluster = server.cluster();
+    let address = server.address.to_string();
+    discovery::answer(&cluster.resources, path, aggregated, &address)
+        .or_else(|| openapi::answer(&cluster.resources, path))
+        .map(|found| Answer::Json(200, found))
+        .ok_or_else(Status::no_such_path)
+}
+
+fn answer_resource(
+    server: &Arc<Server>,
+    parts: &Parts,
+    path: ResourcePath,
+    query: &Query,
+    body: &Bytes,
+    now: Timestamp,
+) -> Result<Answer, Status> {
+    let mut cluster = server.cluster();
+    let resource = cluster.resources.find(&path.group, &path.version, &path.plural).ok_or_else(Status::no_such_path)?;
+    let misplaced = resource.namespaced == path.namespace.is_empty() && !(path.name.is_empty() && resource.namespaced);
+    let known = path.subresource.is_empty() || resource.subresources().contains(&path.subresource.as_str());
+    if misplaced || !known {
+        return Err(Status::no_such_path());
+    }
+    let target = Target { resource, namespace: path.namespace, name: path.name, subresource: path.subresource };
+    let form = Form::accepted(&parts.headers);
+    if matches!(parts.method, Method::GET | Method::HEAD) {
+        return read(server, &mut cluster, target, query, form, now);
+    }
+    let write = Write { dry_run: query.dry_run()?, now };
+    let (code, object) = change(&mut cluster, parts, &target, query, body, write)?;
+    drop(cluster);
+    let shaped = if object.get("kind").and_then(Value::as_str) == Some(&target.resource.kind) {
+        list::shape(&target.resource, object, form, true, now)
+    } else {
+        object
+    };
+    Ok(Answer::Json(code, shaped))
+}
+
+fn read(
+    server: &Server,
+    cluster: &mut Cluster,
+    target: Target,
+    query: &Query,
+    form: Form,
+    now: Timestamp,
+) -> Result<Answer, Status> {
+    if query.flag("watch") && target.subresource.is_empty() {
+        return Watch::open(cluster, &target, query, form, now).map(|watch| Answer::Watch(Box::new(watch)));
+    }
+    if target.name.is_empty() {
+        return list::list(cluster, &target, query, form, now).map(|list| Answer::Json(200, list));
+    }
+    match target.subresource.as_str() {
+        "" | "status" => {
+            let object = cluster.get(&target)?;
+            Ok(Answer::Json(200, list::shape(&target.resource, object, form, true, now)))
+        }
+        "scale" => cluster.scale(&target).map(|scale| Answer::Json(200, scale)),
+        "log" => {
+            let pod = cluster.stored(&target)?;
+            let wanted = LogRequest::read(&pod, query, server.log_directory.as_deref())?;
+            Ok(Answer::Log(wanted, target))
+        }
+        _ => Err(Status::method_not_allowed()),
+    }
+}
+
+/// Carries out a write and says with which code to answer.
+fn change(
+    cluster: &mut Cluster,
+    parts: &Parts,
+    target: &Target,
+    query: &Query,
+    body: &Bytes,
+    write: Write,
+) -> Result<(u16, Value), Status> {
+    let media = media_type(&parts.headers);
+    let named = !target.name.is_empty();
+    match (parts.method.as_str(), target.subresource.as_str(), named) {
+        ("POST", "", false) => {
+            let body = parse_object(&media, body, &target.resource.kind)?;
+            cluster.create(target, body, write).map(|created| (201, created))
+        }
+        ("POST", "eviction", true) => {
+            let body = parse_object(&media, body, "Eviction")?;
+            let write = Write { dry_run: write.dry_run || body.get("deleteOptions").is_some_and(dry_run_in), ..write };
+            cluster.evict(target, &body, write).map(|done| (201, done))
+        }
+        ("PUT", "" | "status", true) => {
+            let body = parse_object(&media, body, &target.resource.kind)?;
+            cluster.update(target, body, By::Put, write).map(|updated| (200, updated))
+        }
+        ("PUT", "scale", true) => {
+            let body = parse_object(&media, body, "Scale")?;
+            cluster.set_scale(target, &body, By::Put, write).map(|updated| (200, updated))
+        }
+        ("PATCH", "" | "status" | "scale", true) => {
+            let kind = PatchKind::from_media_type(&media, target.resource.custom)?;
+            let patch: Value =
+                serde_json::from_slice(body).map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))?;
+            if target.subresource == "scale" {
+                let scale = kind.apply(&target.resource, &cluster.scale(target)?, &patch)?;
+                return cluster.set_scale(target, &scale, By::Patch, write).map(|updated| (200, updated));
+            }
+            let patched = kind.apply(&target.resource, &cluster.get(target)?, &patch)?;
+            cluster.update(target, patched, By::Patch, write).map(|updated| (200, updated))
+        }
+        ("DELETE", "", named) => {
+            let sent = if body.is_empty() { json!({}) } else { parse_object(&media, body, "DeleteOptions")? };
+            let write = Write { dry_run: write.dry_run || dry_run_in(&sent), ..write };
+            let options = DeleteOptions::read(&query.delete_options(sent))?;
+            if named {
+                return cluster.delete(target, &options, write).map(|last| (200, last));
+            }
+            let selection = query.selection(&target.namespace, "")?;
+            cluster.delete_collection(target, &selection, &options, write).map(|gone| (200, gone))
+        }
+        _ => Err(Status::method_not_allowed()),
+    }
+}
+
+fn dry_run_in(options: &Value) -> bool {
+    object::list(options, "/dryRun").iter().any(|v| v.as_str() == Some("All"))
+}
+
+/// Reads a JSON or YAML body.
+fn parse_object(media: &str, body: &Bytes, kind: &str) -> Result<Value, Status> {
+    let unreadable = |fault: String| {
+        Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; {fault}"
+        ))
+    };
+    match media {
+        "application/json" | "" | "*/*" => {
+            serde_json::from_slice(body).map_err(|e| unreadable(format!("json parse error: {e}")))
+        }
+        "application/yaml" | "application/x-yaml" | "text/yaml" => {
+            let text = std::str::from_utf8(body).map_err(|e| unreadable(format!("yaml parse error: {e}")))?;
+            serde_saphyr::from_str(text).map_err(|e| unreadable(format!("yaml parse error: {e}")))
+        }
+        _ => Err(Status::unsupported_media_type(
+            "the body of the request was in an unknown format - accepted media types include: application/json, \
+             application/yaml",
+        )),
+    }
+}
+
+fn respond(server: &Arc<Server>, parts: &Parts, answer: Answer) -> Response {
+    match answer {
+        Answer::Json(code, value) => json_response(code, parts, &value),
+        Answer::Text(text) => build(200, "text/plain; charset=utf-8", Body::from(text)),
+        Answer::Watch(watch) => {
+            let (to, from) = mpsc::channel(64);
+            let versions = Arc::clone(server);
+            let version = move || versions.cluster().store.version();
+            let stop = server.stop.child_token();
+            tokio::spawn(watch.run(to, stop, server.bookmark_every, version));
+            build(200, "application/json", streamed(from))
+        }
+        Answer::Log(wanted, target) => {
+            let (to, from) = mpsc::channel(16);
+            let server = Arc::clone(server);
+            let alive = move || !server.stop.is_cancelled() && server.cluster().stored(&target).is_ok();
+            tokio::spawn(wanted.run(to, alive));
+            build(200, "text/plain", streamed(from))
+        }
+    }
+}
+
+fn streamed(from: mpsc::Receiver<Bytes>) -> Body {
+    let next = |mut from: mpsc::Receiver<Bytes>| async move {
+        from.recv().await.map(|bytes| (Ok::<_, std::convert::Infallible>(bytes), from))
+    };
+    Body::from_stream(stream::unfold(from, next))
+}
+
+fn json_response(code: u16, parts: &Parts, value: &Value) -> Response {
+    let media = if value.get("kind").and_then(Value::as_str) == Some("APIGroupDiscoveryList") {
+        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    } else {
+        "application/json"
+    };
+    let body = if parts.method == Method::HEAD { Body::empty() } else { Body::from(value.to_string()) };
+    build(code, media, body)
+}
+
+fn refuse(status: &Status) -> Response {
+    let mut response = build(status.code, "application/json", Body::from(status.body().to_string()));
+    if let Some(seconds) = status.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+fn build(code: u16, media: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media));
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-cache, private"));
+    response
+}
+
+fn record(parts: &Parts, query: &Query, code: u16, body: Option<Value>, now: Timestamp) -> RequestRecord {
+    let path = ResourcePath::parse(parts.uri.path());
+    let verb = match &path {
+        Some(path) => verb(&parts.method, !path.name.is_empty(), query.flag("watch")),
+        None => "other",
+    };
+    let path = path.unwrap_or_default();
+    let is_read = matches!(verb, "get" | "list" | "watch" | "other");
+    let created = || body.as_ref().and_then(|b| object::text(b, "/metadata/name")).unwrap_or_default().to_owned();
+    let in_body = body.as_ref().is_some_and(|b| dry_run_in(b) || b.get("deleteOptions").is_some_and(dry_run_in));
+    RequestRecord {
+        sequence: 0,
+        time: now,
+        user_agent: text_header(parts, header::USER_AGENT),
+        field_manager: query.get("fieldManager").map(str::to_owned),
+        verb: verb.to_owned(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        name: if path.name.is_empty() && verb == "create" { created() } else { path.name },
+        group: path.group,
+        resource: path.plural,
+        namespace: path.namespace,
+        subresource: path.subresource,
+        dry_run: query.get("dryRun") == Some("All") || in_body,
+        content_type: media_type(&parts.headers),
+        code,
+        body: body.filter(|_| !is_read),
+    }
+}
+
+fn text_header(parts: &Parts, name: header::HeaderName) -> String {
+    parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
+}

@@ -1,0 +1,182 @@
+//! Lists, page by page, and the forms in which objects are answered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, Target};
+use super::request::{Form, Query};
+use super::resources::ResourceType;
+use super::status::Status;
+use super::store::Key;
+use super::{convert, object, table};
+
+/// Where the next page starts, and of which moment it is.
+#[derive(Debug, Serialize, Deserialize)]
+struct Continue {
+    version: u64,
+    after: Key,
+}
+
+/// Answers a list request.
+pub(crate) fn list(
+    cluster: &Cluster,
+    target: &Target,
+    query: &Query,
+    form: Form,
+    now: Timestamp,
+) -> Result<Value, Status> {
+    let resource = &target.resource;
+    let selection = query.selection(&target.namespace, "")?;
+    if let Some(field) = selection.fields.unsupported(|field| field_is_selectable(resource, field)) {
+        return Err(Status::bad_request(format!("field label not supported: {field}")));
+    }
+    let limit = query.number("limit")?.unwrap_or_default();
+    let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0);
+    let (objects, version, after) = snapshot(cluster, resource, query)?;
+    let mut selected = objects
+        .iter()
+        .filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after))
+        .map(|(key, object)| (key, convert::served(resource, object)))
+        .filter(|(_, object)| selection.matches(object))
+        .peekable();
+    let mut items = Vec::new();
+    let mut last = None;
+    while limit.is_none_or(|limit| items.len() < limit)
+        && let Some((key, object)) = selected.next()
+    {
+        last = Some(key.clone());
+        items.push(object);
+    }
+    let mut metadata = json!({ "resourceVersion": version.to_string() });
+    if selected.peek().is_some()
+        && let Some(after) = last
+    {
+        let token = serde_json::to_vec(&Continue { version, after }).unwrap_or_default();
+        object::set(&mut metadata, "continue", json!(BASE64_URL_SAFE_NO_PAD.encode(token)));
+        if query.get("labelSelector").is_none() && query.get("fieldSelector").is_none() {
+            object::set(&mut metadata, "remainingItemCount", json!(selected.count()));
+        }
+    }
+    Ok(wrap(resource, items, metadata, form, now))
+}
+
+type Snapshot = (BTreeMap<Key, Arc<Value>>, u64, Option<Key>);
+
+/// The objects to choose from, the moment they are of, and after which key to start.
+fn snapshot(cluster: &Cluster, resource: &ResourceType, query: &Query) -> Result<Snapshot, Status> {
+    let current = cluster.store.version();
+    let at = |version: u64, too_old: &str| {
+        cluster.store.list_at(&resource.storage, version).map_err(|_| Status::expired(too_old))
+    };
+    if let Some(token) = query.get("continue") {
+        let token: Continue = BASE64_URL_SAFE_NO_PAD
+            .decode(token)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .ok_or_else(|| Status::bad_request("continue key is not valid"))?;
+        let too_old = "The provided continue parameter is too old to display a consistent list result. You can start a \
+            new list without the continue parameter.";
+        return Ok((at(token.version, too_old)?, token.version, Some(token.after)));
+    }
+    let wanted = query.number("resourceVersion")?.unwrap_or_default();
+    if wanted > current {
+        return Err(too_large(wanted, current));
+    }
+    if query.get("resourceVersionMatch") == Some("Exact") && wanted > 0 {
+        return Ok((at(wanted, "The resourceVersion for the provided list is too old.")?, wanted, None));
+    }
+    Ok((at(current, "unreachable: the present is never too old")?, current, None))
+}
+
+/// The answer to a resourceVersion that this server has not reached.
+pub(crate) fn too_large(wanted: u64, current: u64) -> Status {
+    let cause = json!({ "reason": "ResourceVersionTooLarge", "message": "Too large resource version" });
+    Status {
+        details: json!({ "causes": [cause], "retryAfterSeconds": 1 }),
+        ..Status::new(504, "Timeout", format!("Timeout: Too large resource version: {wanted}, current: {current}"))
+    }
+}
+
+/// Fields that a field selector may name.
+pub(crate) fn field_is_selectable(resource: &ResourceType, field: &str) -> bool {
+    if matches!(field, "metadata.name" | "metadata.namespace") {
+        return true;
+    }
+    match (resource.group.as_str(), resource.plural.as_str()) {
+        ("", "pods") => matches!(
+            field,
+            "spec.nodeName"
+                | "spec.restartPolicy"
+                | "spec.schedulerName"
+                | "spec.serviceAccountName"
+                | "spec.hostNetwork"
+                | "status.phase"
+                | "status.podIP"
+                | "status.podIPs"
+                | "status.nominatedNodeName"
+        ),
+        ("", "events") => {
+            field.starts_with("involvedObject.") || matches!(field, "reason" | "reportingComponent" | "source" | "type")
+        }
+        ("events.k8s.io", "events") => {
+            field.starts_with("regarding.") || matches!(field, "reason" | "reportingController" | "type")
+        }
+        ("", "nodes") => field == "spec.unschedulable",
+        ("", "namespaces") => field == "status.phase",
+        ("", "services") => matches!(field, "spec.clusterIP" | "spec.type"),
+        ("", "secrets") => field == "type",
+        ("", "replicationcontrollers") | ("apps", "replicasets") => field == "status.replicas",
+        ("batch", "jobs") => field == "status.successful",
+        _ => false,
+    }
+}
+
+/// A list in the wanted form.
+fn wrap(resource: &ResourceType, items: Vec<Value>, metadata: Value, form: Form, now: Timestamp) -> Value {
+    match form {
+        Form::Table => table::table(resource, &items, metadata, true, now),
+        Form::Metadata => json!({
+            "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+            "items": items.iter().map(partial).collect::<Vec<_>>(),
+        }),
+        Form::Full => {
+            // Like the real server's, the items of a built-in list don't repeat what the list says.
+            let mut items = items;
+            if !resource.custom {
+                for item in &mut items {
+                    object::remove(item, "apiVersion");
+                    object::remove(item, "kind");
+                }
+            }
+            json!({
+                "kind": resource.list_kind, "apiVersion": resource.api_version(), "metadata": metadata, "items": items,
+            })
+        }
+    }
+}
+
+/// One object in the wanted form.
+pub(crate) fn shape(resource: &ResourceType, object: Value, form: Form, headers: bool, now: Timestamp) -> Value {
+    match form {
+        Form::Full => object,
+        Form::Metadata => partial(&object),
+        Form::Table => {
+            let metadata = json!({ "resourceVersion": object::resource_version(&object) });
+            table::table(resource, std::slice::from_ref(&object), metadata, headers, now)
+        }
+    }
+}
+
+/// The metadata of an object alone.
+pub(crate) fn partial(object: &Value) -> Value {
+    json!({
+        "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+        "metadata": object.get("metadata").cloned().unwrap_or_else(|| json!({})),
+    })
+}

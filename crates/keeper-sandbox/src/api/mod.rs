@@ -1,0 +1,55 @@
+//! A Kubernetes API server in memory, on plain HTTP: good enough for kube-rs, its watchers and controllers, and for
+//! `kubectl`.
+//!
+//! Objects are kept as the JSON that was sent plus what a server sets, so that fields newer than this build survive.
+//! The answers, their codes and their wording follow kube-apiserver 1.36. Left out, and answered with 415 or not at
+//! all: server-side apply, field management, CEL, RBAC, other admission than pod tolerations, protobuf, schemas of
+//! custom resources (they are stored as sent), and the detection of unknown fields (`fieldValidation` is accepted and
+//! without effect). EndpointSlices may hold loopback addresses, because the sandbox's pods live on them.
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! use keeper_sandbox::api::{ApiConfig, ApiServer};
+//!
+//! let server = ApiServer::serve(ApiConfig::default()).await?;
+//! println!("kubectl --server http://{} get namespaces", server.address());
+//! println!("{} requests so far", server.requests().total());
+//! server.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod cluster;
+mod convert;
+mod decode;
+mod defaults;
+mod deletion;
+mod discovery;
+mod http;
+mod list;
+mod names;
+mod object;
+mod openapi;
+mod patch;
+mod pod_log;
+mod request;
+mod request_log;
+mod resources;
+mod scale;
+mod selector;
+mod server;
+mod services;
+mod status;
+mod store;
+mod strategic;
+mod table;
+mod table_pods;
+mod validation;
+mod validation_pods;
+mod watch;
+
+pub use pod_log::log_file_name;
+pub use request_log::{RequestCounts, RequestLog, RequestRecord};
+pub use server::{ApiConfig, ApiServer};
+
+use server::Server;

@@ -1,0 +1,129 @@
+//! The log subresource: files that the node writes, `<namespace>_<pod>_<container>.log` in one directory.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
+use tokio::sync::mpsc;
+
+use super::object;
+use super::request::Query;
+use super::status::Status;
+
+/// The file name of a container's log in the log directory.
+#[must_use]
+pub fn log_file_name(namespace: &str, pod: &str, container: &str) -> String {
+    format!("{namespace}_{pod}_{container}.log")
+}
+
+/// What of a log is wanted.
+#[derive(Debug)]
+pub(crate) struct LogRequest {
+    file: PathBuf,
+    pub(crate) follow: bool,
+    tail_lines: Option<u64>,
+}
+
+/// More than this of the end of a log is not sent.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+impl LogRequest {
+    pub(crate) fn read(pod: &Value, query: &Query, directory: Option<&Path>) -> Result<Self, Status> {
+        let Some(directory) = directory else {
+            return Err(Status::new(
+                501,
+                "NotImplemented",
+                "this sandbox keeps no pod logs: it was started without a log directory",
+            ));
+        };
+        let names: Vec<&str> = ["/spec/containers", "/spec/initContainers"]
+            .iter()
+            .flat_map(|p| object::list(pod, p))
+            .filter_map(|c| object::text(c, "/name"))
+            .collect();
+        let name = object::name(pod);
+        let container = match (query.get("container"), names.as_slice()) {
+            (Some(wanted), all) if all.contains(&wanted) => wanted,
+            (Some(wanted), _) => {
+                return Err(Status::bad_request(format!("container {wanted} is not valid for pod {name}")));
+            }
+            (None, [only]) => only,
+            (None, all) => {
+                let message =
+                    format!("a container name must be specified for pod {name}, choose one of: [{}]", all.join(" "));
+                return Err(Status::bad_request(message));
+            }
+        };
+        Ok(Self {
+            file: directory.join(log_file_name(object::namespace(pod), name, container)),
+            follow: query.flag("follow"),
+            tail_lines: query.number("tailLines")?,
+        })
+    }
+
+    /// Sends the log, and what is added to it for as long as `alive` says so.
+    pub(crate) async fn run(self, to: mpsc::Sender<Bytes>, alive: impl Fn() -> bool + Send) {
+        let mut at = 0;
+        let mut tail = self.tail_lines;
+        loop {
+            // Asked before reading, so that what was written last is still sent.
+            let goes_on = self.follow && alive();
+            if let Ok(bytes) = read_from(&self.file, &mut at).await {
+                let bytes = match tail.take() {
+                    Some(lines) => last_lines(bytes, lines),
+                    None => bytes,
+                };
+                if !bytes.is_empty() && to.send(Bytes::from(bytes)).await.is_err() {
+                    return;
+                }
+            }
+            if !goes_on {
+                return;
+            }
+            tokio::select! {
+                () = to.closed() => return,
+                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+            }
+        }
+    }
+}
+
+async fn read_from(file: &Path, at: &mut u64) -> std::io::Result<Vec<u8>> {
+    let mut file = tokio::fs::File::open(file).await?;
+    let length = file.metadata().await?.len();
+    *at = (*at).max(length.saturating_sub(MAX_BYTES)).min(length);
+    file.seek(SeekFrom::Start(*at)).await?;
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut bytes).await?;
+    *at += bytes.len() as u64;
+    Ok(bytes)
+}
+
+fn last_lines(bytes: Vec<u8>, lines: u64) -> Vec<u8> {
+    let lines = usize::try_from(lines).unwrap_or(usize::MAX);
+    let body = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    if lines == 0 {
+        return Vec::new();
+    }
+    let starts: Vec<usize> = body.iter().enumerate().rev().filter(|(_, b)| **b == b'\n').map(|(i, _)| i + 1).collect();
+    match starts.get(lines - 1) {
+        Some(start) => bytes.get(*start..).unwrap_or_default().to_vec(),
+        None => bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_is_the_last_lines() {
+        let log = || b"a\nb\nc\n".to_vec();
+        assert_eq!(last_lines(log(), 0), b"");
+        assert_eq!(last_lines(log(), 1), b"c\n");
+        assert_eq!(last_lines(log(), 2), b"b\nc\n");
+        assert_eq!(last_lines(log(), 9), b"a\nb\nc\n");
+    }
+}

@@ -1,0 +1,229 @@
+//! The answers that are not objects: Kubernetes `Status` bodies, worded as the real API server words them.
+
+use serde_json::{Value, json};
+
+use super::resources::ResourceType;
+
+/// A refused request, as the client sees it: HTTP code and `Status` body.
+///
+/// A retry helps for 409 (after a fresh read), 410 (after a fresh list), 429 and 5xx; never for the others.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Status {
+    /// HTTP status code, also in the body.
+    pub(crate) code: u16,
+    /// Machine-readable reason, such as `NotFound`.
+    pub(crate) reason: &'static str,
+    /// What a person reads.
+    pub(crate) message: String,
+    /// The `details` object; `null` when there are none.
+    pub(crate) details: Value,
+}
+
+impl Status {
+    pub(crate) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into(), details: Value::Null }
+    }
+
+    fn about(mut self, resource: &ResourceType, name: &str) -> Self {
+        let mut details = json!({ "name": name, "kind": resource.plural });
+        if !resource.group.is_empty() {
+            super::object::set(&mut details, "group", json!(resource.group));
+        }
+        self.details = details;
+        self
+    }
+
+    pub(crate) fn not_found(resource: &ResourceType, name: &str) -> Self {
+        Self::new(404, "NotFound", format!("{} \"{name}\" not found", resource.qualified())).about(resource, name)
+    }
+
+    /// The answer to a path that no resource is served under.
+    pub(crate) fn no_such_path() -> Self {
+        Self { details: json!({}), ..Self::new(404, "NotFound", "the server could not find the requested resource") }
+    }
+
+    pub(crate) fn already_exists(resource: &ResourceType, name: &str) -> Self {
+        Self::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", resource.qualified()))
+            .about(resource, name)
+    }
+
+    pub(crate) fn conflict(resource: &ResourceType, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.qualified());
+        Self::new(409, "Conflict", message).about(resource, name)
+    }
+
+    /// The conflict of a write that was prepared from an older read.
+    pub(crate) fn modified(resource: &ResourceType, name: &str) -> Self {
+        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        Self::conflict(resource, name, why)
+    }
+
+    pub(crate) fn forbidden(resource: &ResourceType, name: &str, why: &str) -> Self {
+        Self::new(403, "Forbidden", format!("{} \"{name}\" is forbidden: {why}", resource.qualified()))
+            .about(resource, name)
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", message)
+    }
+
+    pub(crate) fn unsupported_media_type(message: impl Into<String>) -> Self {
+        Self::new(415, "UnsupportedMediaType", message)
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        let message = "the server does not allow this method on the requested resource";
+        Self { details: json!({}), ..Self::new(405, "MethodNotAllowed", message) }
+    }
+
+    /// A resourceVersion or continue token that is no longer in the history.
+    pub(crate) fn expired(message: impl Into<String>) -> Self {
+        Self::new(410, "Expired", message)
+    }
+
+    /// All field errors of one object in one answer.
+    pub(crate) fn invalid(resource: &ResourceType, name: &str, errors: &[FieldError]) -> Self {
+        let listed: Vec<String> = errors.iter().map(FieldError::to_string).collect();
+        let listed = match listed.as_slice() {
+            [only] => only.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        let kind = if resource.group.is_empty() {
+            resource.kind.clone()
+        } else {
+            format!("{}.{}", resource.kind, resource.group)
+        };
+        let causes: Vec<Value> = errors
+            .iter()
+            .map(|e| json!({ "reason": e.kind.reason(), "message": e.without_field(), "field": e.field }))
+            .collect();
+        let mut status = Self::new(422, "Invalid", format!("{kind} \"{name}\" is invalid: {listed}"));
+        let mut details = json!({ "name": name, "kind": resource.kind, "causes": causes });
+        if !resource.group.is_empty() {
+            super::object::set(&mut details, "group", json!(resource.group));
+        }
+        status.details = details;
+        status
+    }
+
+    /// Seconds the client is asked to wait, when the details name them.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        self.details.get("retryAfterSeconds").and_then(Value::as_u64)
+    }
+
+    /// The `Status` object as sent.
+    pub(crate) fn body(&self) -> Value {
+        let mut body = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.message, "reason": self.reason, "code": self.code,
+        });
+        if !self.details.is_null() {
+            super::object::set(&mut body, "details", self.details.clone());
+        }
+        body
+    }
+}
+
+/// The body that answers a delete which left nothing to show.
+pub(crate) fn success(resource: &ResourceType, name: &str, uid: &str) -> Value {
+    let mut details = json!({ "name": name, "kind": resource.plural, "uid": uid });
+    if !resource.group.is_empty() {
+        super::object::set(&mut details, "group", json!(resource.group));
+    }
+    json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details })
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Clone)]
+pub(crate) struct FieldError {
+    field: String,
+    kind: FieldErrorKind,
+    value: Option<Value>,
+    detail: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FieldErrorKind {
+    Required,
+    Invalid,
+    Forbidden,
+    NotSupported,
+    Duplicate,
+    TooLong,
+}
+
+impl FieldErrorKind {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Required => "FieldValueRequired",
+            Self::Invalid => "FieldValueInvalid",
+            Self::Forbidden => "FieldValueForbidden",
+            Self::NotSupported => "FieldValueNotSupported",
+            Self::Duplicate => "FieldValueDuplicate",
+            Self::TooLong => "FieldValueTooLong",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Required => "Required value",
+            Self::Invalid => "Invalid value",
+            Self::Forbidden => "Forbidden",
+            Self::NotSupported => "Unsupported value",
+            Self::Duplicate => "Duplicate value",
+            Self::TooLong => "Too long",
+        }
+    }
+}
+
+impl FieldError {
+    pub(crate) fn required(field: impl Into<String>, detail: &str) -> Self {
+        Self { field: field.into(), kind: FieldErrorKind::Required, value: None, detail: detail.into() }
+    }
+
+    pub(crate) fn invalid(field: impl Into<String>, value: Value, detail: impl Into<String>) -> Self {
+        Self { field: field.into(), kind: FieldErrorKind::Invalid, value: Some(value), detail: detail.into() }
+    }
+
+    pub(crate) fn immutable(field: impl Into<String>, value: Value) -> Self {
+        Self::invalid(field, value, "field is immutable")
+    }
+
+    pub(crate) fn forbidden(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { field: field.into(), kind: FieldErrorKind::Forbidden, value: None, detail: detail.into() }
+    }
+
+    pub(crate) fn not_supported(field: impl Into<String>, value: Value, supported: &[&str]) -> Self {
+        let listed: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
+        let detail = format!("supported values: {}", listed.join(", "));
+        Self { field: field.into(), kind: FieldErrorKind::NotSupported, value: Some(value), detail }
+    }
+
+    pub(crate) fn duplicate(field: impl Into<String>, value: Value) -> Self {
+        Self { field: field.into(), kind: FieldErrorKind::Duplicate, value: Some(value), detail: String::new() }
+    }
+
+    pub(crate) fn too_long(field: impl Into<String>, bytes: usize) -> Self {
+        let detail = format!("may not be more than {bytes} bytes");
+        Self { field: field.into(), kind: FieldErrorKind::TooLong, value: None, detail }
+    }
+
+    fn without_field(&self) -> String {
+        let mut text = self.kind.text().to_owned();
+        if let Some(value) = &self.value {
+            text.push_str(&format!(": {value}"));
+        }
+        if !self.detail.is_empty() {
+            text.push_str(": ");
+            text.push_str(&self.detail);
+        }
+        text
+    }
+}
+
+impl std::fmt::Display for FieldError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.without_field())
+    }
+}
