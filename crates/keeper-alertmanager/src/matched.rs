@@ -1,6 +1,7 @@
 use crate::{Alert, Relevance, Status};
 use jiff::Timestamp;
 use std::fmt;
+use std::iter;
 
 /// The longest text taken over from an alert, in characters.
 const TEXT_LIMIT: usize = 200;
@@ -49,23 +50,17 @@ impl fmt::Display for Matched {
     }
 }
 
-/// Foreign text as one bounded line: white space becomes single spaces, other control characters go.
+/// Foreign text as one bounded line: white space becomes single spaces, other control characters go. No more of it is
+/// read than is kept.
 fn one_line(text: &str) -> String {
-    let mut line = String::new();
-    // Whatever is beyond this can't change the first 200 characters that are kept.
-    for word in text.split_whitespace().take(TEXT_LIMIT) {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.extend(word.chars().filter(|c| !c.is_control()).take(TEXT_LIMIT));
-        if line.len() > 8 * TEXT_LIMIT {
-            break;
-        }
+    let spaced = text.split_whitespace().flat_map(|word| iter::once(' ').chain(word.chars()));
+    let mut printable = spaced.filter(|c| !c.is_control()).skip(1);
+    let mut line: String = printable.by_ref().take(TEXT_LIMIT).collect();
+    if printable.next().is_some() {
+        line.pop();
+        line.push('…');
     }
-    if line.chars().count() <= TEXT_LIMIT {
-        return line;
-    }
-    line.chars().take(TEXT_LIMIT - 1).chain(['…']).collect()
+    line
 }
 
 #[cfg(test)]
