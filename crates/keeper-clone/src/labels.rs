@@ -1,0 +1,76 @@
+//! The canary's labels: the template's, minus what ties it to a ReplicaSet, plus ours.
+
+use serde_json::Value;
+
+use crate::clone::{CanarySpec, CloneError};
+use crate::names::{is_label_value, label_value};
+use crate::selector::{Labels, service_selector};
+use crate::workload::name_of;
+
+/// On the canary: the workload it is a copy of.
+pub const CANARY_LABEL: &str = "canary-keeper.dev/canary";
+/// On the canary: the first 12 hex characters of the digest it runs.
+pub const REVISION_LABEL: &str = "canary-keeper.dev/revision";
+/// On the canary and on a promoted workload: the run it belongs to.
+pub const RUN_LABEL: &str = "canary-keeper.dev/run";
+/// On the canary: who made it.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// The value of [`MANAGED_BY_LABEL`].
+pub const MANAGER: &str = "canary-keeper";
+
+/// What a ReplicaSet tells its pods by.
+const TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
+/// The prefix of what is ours.
+const OURS: &str = "canary-keeper.dev/";
+
+/// A label of the template that we would have replaced, kept because a Service selects by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptLabel {
+    /// The label's key.
+    pub label: String,
+    /// The Service that selects by it.
+    pub service: String,
+}
+
+/// The canary's labels, and those of the template that a Service made us keep.
+pub(crate) fn plan(spec: &CanarySpec<'_>) -> Result<(Labels, Vec<KeptLabel>), CloneError> {
+    let mut labels = spec.workload.template_labels()?;
+    if let Some(label) = labels.keys().find(|key| key.starts_with(OURS)) {
+        return Err(CloneError::OurLabel { label: label.clone() });
+    }
+    labels.remove(TEMPLATE_HASH_LABEL);
+    let mut kept = Vec::new();
+    for (key, value) in ours(spec)? {
+        match labels.get(key).and_then(|theirs| selected_by(spec.services, key, theirs)) {
+            Some(service) => kept.push(KeptLabel { label: key.to_owned(), service }),
+            None => {
+                labels.insert(key.to_owned(), value);
+            }
+        }
+    }
+    Ok((labels, kept))
+}
+
+fn ours(spec: &CanarySpec<'_>) -> Result<[(&'static str, String); 4], CloneError> {
+    for (what, value) in [("revision", spec.revision), ("run", spec.run)] {
+        if value.is_empty() || !is_label_value(value) {
+            return Err(CloneError::NotALabelValue { what });
+        }
+    }
+    Ok([
+        (CANARY_LABEL, label_value(spec.workload.name())),
+        (REVISION_LABEL, spec.revision.to_owned()),
+        (RUN_LABEL, spec.run.to_owned()),
+        (MANAGED_BY_LABEL, MANAGER.to_owned()),
+    ])
+}
+
+/// The first Service that selects by exactly this pair.
+fn selected_by(services: &[Value], key: &str, value: &str) -> Option<String> {
+    services
+        .iter()
+        .find(|service| {
+            service_selector(service).is_some_and(|selector| selector.get(key).is_some_and(|wanted| wanted == value))
+        })
+        .map(|service| name_of(service).to_owned())
+}
