@@ -57,6 +57,10 @@ impl Case<'_> {
         let mut record = self.record.clone();
         record.state = State::Rejected(Ended { revision: run.revision.clone(), told: told.clone() });
         record.tried = None;
+        // What a person said of it before it was rejected doesn't speak of the rejection.
+        for command in self.standing().filter(|command| command.means(&run.revision)) {
+            record.use_up(command);
+        }
         record.enter(&run.revision, EntryKind::Rejected, told);
         (record, because)
     }
@@ -112,10 +116,15 @@ impl Case<'_> {
         self.see.canary.as_ref().filter(mine)
     }
 
+    /// The commands that stand on the workload and haven't been acted upon.
+    fn standing(&self) -> impl Iterator<Item = &Command> {
+        let unused = |command: &&Command| self.see.workload.opted_in && !self.record.used.contains(command);
+        self.see.workload.commands.iter().filter(unused)
+    }
+
     /// The command of that verb that stands on the workload and hasn't been acted upon.
     pub(super) fn unused(&self, verb: Verb) -> Option<&Command> {
-        let stands = |command: &&Command| command.verb == verb && !self.record.used.contains(command);
-        self.see.workload.commands.iter().find(stands).filter(|_| self.see.workload.opted_in)
+        self.standing().find(|command| command.verb == verb)
     }
 
     /// Whether the command carries the number that its revision needs since it was rolled back.

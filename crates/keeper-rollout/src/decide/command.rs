@@ -10,10 +10,7 @@ pub(super) fn decide(case: &Case<'_>) -> Option<Step> {
 
 fn abort(case: &Case<'_>) -> Option<Step> {
     let run = case.record.state.run()?;
-    let command = case.abort(run)?.clone();
-    let mut step = case.reject(run, Fault::AbortedByPerson);
-    use_up(&mut step, &command);
-    Some(step)
+    case.abort(run).map(|_| case.reject(run, Fault::AbortedByPerson))
 }
 
 fn retry(case: &Case<'_>) -> Option<Step> {

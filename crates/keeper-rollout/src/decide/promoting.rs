@@ -1,7 +1,7 @@
 //! One point of no return, and a way forward from every crash.
 
 use super::case::Case;
-use super::{command, running};
+use super::running;
 use crate::guard::Guard;
 use crate::names::Revision;
 use crate::observation::{Production, Read, Refused, Rollout, Wanted};
@@ -166,9 +166,6 @@ fn note_again(case: &Case<'_>, run: &Run, sending: &Sending) -> Step {
 /// Leaves `Promoting` unsent: first a fence, so that a patch still on its way can't land; then the outcome.
 fn leave_unsent(case: &Case<'_>, run: &Run, sending: &Sending, record: Record, because: Because) -> Step {
     let mut step = case.write(record, because, case.removal());
-    if let Some(abort) = case.abort(run) {
-        command::use_up(&mut step, abort);
-    }
     if case.guards.on(Guard::Fence) && case.see.workload.version == sending.version {
         step.orders.insert(0, Order::Fence { run: run.id.clone(), version: sending.version.clone() });
     }

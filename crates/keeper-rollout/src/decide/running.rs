@@ -8,6 +8,10 @@ use keeper_signal::Verdict;
 
 /// A canary is wanted and not yet Ready.
 pub(super) fn launching(case: &Case<'_>, run: &Run) -> Step {
+    // What condemns it is remembered in the ledger, however late it is.
+    if let Some(fault) = condemned(case, run).filter(|_| case.see.workload.opted_in) {
+        return case.reject(run, fault);
+    }
     if case.see.workload.opted_in && case.passed(run.began, case.plan.launch_deadline) && !is_ready(case, run) {
         return overdue(case, run);
     }

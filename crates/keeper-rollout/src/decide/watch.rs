@@ -26,11 +26,8 @@ pub(super) fn go_on(case: &Case<'_>, canary: &Canary, watched: &Watched) -> Watc
 
 /// How much time was observed by that watch.
 pub(super) fn observed(case: &Case<'_>, watch: &Watch, watched: &Watched) -> Duration {
-    if case.guards.on(Guard::OwnWatch) {
-        return watch.base + between(watch.since, watch.last);
-    }
-    let previous = case.see.watch.as_ref().map_or(watch.last, |w| w.last);
-    watched.observed + between(previous, watch.last)
+    let base = if case.guards.on(Guard::OwnWatch) { watch.base } else { watched.observed };
+    base.saturating_add(between(watch.since, watch.last))
 }
 
 fn between(from: Timestamp, to: Timestamp) -> Duration {

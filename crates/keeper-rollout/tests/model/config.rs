@@ -76,6 +76,8 @@ pub enum Off {
     PatchTestsVersion,
     /// The run id is stamped as a label, which an undo leaves, and not as an annotation.
     StampIsLabel,
+    /// A record is stored on the condition that it is still the version the decision was formed from.
+    StoreIsConditional,
     /// The canary is deleted by uid and not by name.
     DeleteByUid,
 }

@@ -85,7 +85,7 @@ fn run(config: &Config, bounds: Bounds) -> Found {
 /// Searches all configurations, two at a time, and asserts that nothing is wrong and everything is reached.
 fn hold(states: usize, fair: u64) {
     let states = std::env::var("KEEPER_MODEL_STATES").ok().map_or(states, |n| n.parse().expect("a number of states"));
-    let bounds = Bounds { states, fair, stop: false };
+    let bounds = Bounds { states, fair, until: None };
     let configurations = configurations();
     let (first, second): (Vec<_>, Vec<_>) = configurations.iter().enumerate().partition(|(index, _)| index % 2 == 0);
     let all = |some: Vec<(usize, &Config)>| some.into_iter().map(|(_, config)| run(config, bounds)).collect::<Vec<_>>();
@@ -104,7 +104,7 @@ fn hold(states: usize, fair: u64) {
 
 #[test]
 fn the_protocol_holds() {
-    hold(40_000, 101);
+    hold(250_000, 101);
 }
 
 #[test]
@@ -115,9 +115,9 @@ fn the_protocol_holds_in_whole() {
 
 /// With that guard off, the search must find that violation.
 fn missed(config: &Config, expected: Violation) {
-    let on = run(&config.clone().off(Off::Nothing), Bounds { states: 20_000, fair: 0, stop: true });
+    let on = run(&config.clone().off(Off::Nothing), Bounds { states: 20_000, fair: 0, until: None });
     assert!(on.wrong.is_empty(), "{}: broken with all guards on", config.name);
-    let off = run(config, Bounds { states: 400_000, fair: 0, stop: true });
+    let off = run(config, Bounds { states: 400_000, fair: 0, until: Some(expected) });
     assert!(off.violated(expected), "{}: {expected:?} expected, {:?} found", config.name, off.wrong.keys());
 }
 
@@ -172,6 +172,19 @@ fn an_old_retry_lifts_nothing() {
 }
 
 #[test]
+fn an_old_promote_skips_nothing() {
+    let config = ablation("no number for promote", guard(Guard::RollbackNumber), Incubating);
+    let config = config.once(&[Undo]).with(Command, 2).verbs(&[Verb::Promote, Verb::Retry]);
+    missed(&config, Violation::OldCommandPromotes);
+}
+
+#[test]
+fn a_record_is_stored_on_its_version() {
+    let config = ablation("any version of the record", Off::StoreIsConditional, Incubating).once(&[Alert]);
+    missed(&config, Violation::PromotedDespiteAlert);
+}
+
+#[test]
 fn a_promotion_rests_on_the_record_it_is_conditional_on() {
     let config = ablation("any record", guard(Guard::VerdictOfThisRecord), Incubating).once(&[Alert]);
     missed(&config, Violation::PromotedDespiteAlert);
@@ -179,7 +192,7 @@ fn a_promotion_rests_on_the_record_it_is_conditional_on() {
 
 #[test]
 fn a_canary_is_not_removed_on_an_old_record() {
-    let config = ablation("no record read", guard(Guard::RecordBeforeDelete), Incubating).operators(2, Each);
+    let config = ablation("no record read", guard(Guard::RecordBeforeDelete), Cold).operators(2, Each);
     missed(&config, Violation::DeletedLiveCanary);
 }
 
@@ -197,6 +210,6 @@ fn the_stamp_survives_an_undo() {
 
 #[test]
 fn a_canary_is_deleted_by_uid() {
-    let config = ablation("delete by name", Off::DeleteByUid, Incubating).operators(2, Fresh);
-    missed(&config.once(&[PodDelete, LateRequest]), Violation::DeletedLiveCanary);
+    let config = ablation("delete by name", Off::DeleteByUid, Incubating);
+    missed(&config.once(&[Tag, LateRequest]), Violation::DeletedLiveCanary);
 }

@@ -28,7 +28,7 @@ pub fn decide(config: &Config, plan: &Plan, view: &View, watch: &world::Watch, r
     let observation = observe(view, watch, read);
     let step = match config.off {
         Off::Guard(guard) => without(guard, plan, &stored, &observation),
-        Off::Nothing | Off::PatchTestsVersion | Off::StampIsLabel | Off::DeleteByUid => {
+        Off::Nothing | Off::PatchTestsVersion | Off::StampIsLabel | Off::StoreIsConditional | Off::DeleteByUid => {
             step(plan, &stored, &observation, at(NOW))
         }
     };
@@ -179,14 +179,14 @@ fn to_watch(w: &world::Watch) -> Watch {
 
 fn back_to_watch(config: &Config, watch: Option<&Watch>) -> world::Watch {
     let Some(w) = watch else { return world::Watch::default() };
-    assert_eq!(w.last, at(NOW), "a watch is handed back as of this look");
+    assert!(w.last == at(NOW) || w.last == looks_ago(1), "a watch is as of this look, or as it was");
     world::Watch {
         on: true,
         canary: uid(&w.canary),
         epoch: epoch(w.ready_changed),
         base: looks(w.base),
         looks: looks(Duration::try_from(w.last.duration_since(w.since)).unwrap()).min(config.looks),
-        looked: true,
+        looked: w.last == at(NOW),
     }
 }
 

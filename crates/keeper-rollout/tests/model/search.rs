@@ -17,8 +17,8 @@ pub struct Bounds {
     pub states: usize,
     /// From every how many-th state the fair continuation is followed; 0: from none.
     pub fair: u64,
-    /// Stops at the first violation of any kind.
-    pub stop: bool,
+    /// Stops when this was found.
+    pub until: Option<Violation>,
 }
 
 /// What a search found.
@@ -88,7 +88,9 @@ pub fn search(config: &Config, bounds: Bounds) -> Found {
     let mut wrong: Vec<(Wrong, u64)> = Vec::new();
     let mut after = Vec::new();
     while let Some((state, depth)) = queue.pop_front() {
-        if found.states >= bounds.states || (bounds.stop && !wrong.is_empty()) {
+        if found.states >= bounds.states
+            || bounds.until.is_some_and(|sought| wrong.iter().any(|(wrong, _)| *wrong == Wrong::Never(sought)))
+        {
             found.complete = false;
             break;
         }

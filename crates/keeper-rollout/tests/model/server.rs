@@ -11,7 +11,7 @@ pub fn commit(config: &Config, state: &mut State, pending: Pending) -> Option<Pe
     let rest = pending.rest();
     match pending.list[0] {
         Request::None | Request::ReadProduction | Request::ReadRecord => Some(rest),
-        Request::Store => store(state, pending.store).then(|| with_run(rest, state.record.run)),
+        Request::Store => store(config, state, pending.store).then(|| with_run(rest, state.record.run)),
         Request::Create { digest, template, run } => create(state, digest, template, run).then_some(rest),
         Request::Delete(uid) => {
             let uid = if config.off == Off::DeleteByUid { state.canary.uid } else { uid };
@@ -35,12 +35,12 @@ fn with_run(mut rest: Pending, stored: Id) -> Pending {
     rest
 }
 
-fn store(state: &mut State, new: Record) -> bool {
-    if state.record.version != new.version {
+fn store(config: &Config, state: &mut State, new: Record) -> bool {
+    if config.off != Off::StoreIsConditional && state.record.version != new.version {
         return false;
     }
     let old = state.record;
-    state.record = Record { version: new.version + 1, ..new };
+    state.record = Record { version: old.version + 1, ..new };
     if new.run == FRESH {
         state.record.run = 0;
         state.record.run = state.fresh(Kind::Run);
@@ -95,9 +95,10 @@ fn delete(state: &mut State, uid: Id) {
 /// Whether the canary is that of a live run which nothing speaks against.
 fn is_wanted(state: &State) -> bool {
     let (workload, record, canary) = (&state.workload, &state.record, &state.canary);
-    let accepted = record.at == At::Promoting && workload.stamp == record.run;
+    let accepted = record.at == At::Promoting && state.observer.last_run == record.run;
     record.at.is_live()
         && record.run == canary.run
+        && (record.at == At::Launching || record.canary == canary.uid)
         && !record.alert
         && !record.overdue
         && workload.opted_in
