@@ -23,7 +23,7 @@ pub struct CanarySpec<'a> {
     pub run: &'a str,
     /// After how many seconds the canary ends by itself: the watch over a canary that nobody watches.
     pub active_deadline_seconds: u32,
-    /// The Services that select the production pods ([`production_services`](crate::production_services)).
+    /// The Services of the namespace. What those of them select by that reach the production pods stays on the canary.
     pub services: &'a [Value],
 }
 

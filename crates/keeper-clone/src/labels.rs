@@ -1,11 +1,10 @@
 //! The canary's labels: the template's, minus what ties it to a ReplicaSet, plus ours.
 
-use serde_json::Value;
-
 use crate::clone::{CanarySpec, CloneError};
 use crate::names::{is_label_value, label_value};
 use crate::selector::{Labels, service_selector};
 use crate::workload::name_of;
+use crate::xray::production_services;
 
 /// On the canary: the workload it is a copy of.
 pub const CANARY_LABEL: &str = "canary-keeper.dev/canary";
@@ -41,7 +40,7 @@ pub(crate) fn plan(spec: &CanarySpec<'_>) -> Result<(Labels, Vec<KeptLabel>), Cl
     labels.remove(TEMPLATE_HASH_LABEL);
     let mut kept = Vec::new();
     for (key, value) in ours(spec)? {
-        match labels.get(key).and_then(|theirs| selected_by(spec.services, key, theirs)) {
+        match selected_by(spec, key) {
             Some(service) => kept.push(KeptLabel { label: key.to_owned(), service }),
             None => {
                 labels.insert(key.to_owned(), value);
@@ -65,12 +64,10 @@ fn ours(spec: &CanarySpec<'_>) -> Result<[(&'static str, String); 4], CloneError
     ])
 }
 
-/// The first Service that selects by exactly this pair.
-fn selected_by(services: &[Value], key: &str, value: &str) -> Option<String> {
-    services
-        .iter()
-        .find(|service| {
-            service_selector(service).is_some_and(|selector| selector.get(key).is_some_and(|wanted| wanted == value))
-        })
+/// The first Service that selects the production pods by this label among others.
+fn selected_by(spec: &CanarySpec<'_>, key: &str) -> Option<String> {
+    production_services(spec.workload, &[], spec.services)
+        .into_iter()
+        .find(|service| service_selector(service).is_some_and(|selector| selector.contains_key(key)))
         .map(|service| name_of(service).to_owned())
 }

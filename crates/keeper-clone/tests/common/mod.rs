@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use keeper_clone::{CanaryPod, CanarySpec, Targets, Workload, clone_pod, production_services};
+use keeper_clone::{CanaryPod, CanarySpec, Targets, Workload, clone_pod};
 use keeper_image::Reference;
 use serde_json::Value;
 
@@ -30,8 +30,6 @@ pub(crate) fn new_image() -> Reference {
 }
 
 pub(crate) fn canary(workload: &Workload<'_>, targets: &Targets) -> CanaryPod {
-    let all = services();
-    let services: Vec<Value> = production_services(workload, &[], &all).into_iter().cloned().collect();
     clone_pod(&CanarySpec {
         workload,
         targets,
@@ -39,7 +37,7 @@ pub(crate) fn canary(workload: &Workload<'_>, targets: &Targets) -> CanaryPod {
         revision: "bbbbbbbbbbbb",
         run: RUN,
         active_deadline_seconds: 4200,
-        services: &services,
+        services: &services(),
     })
     .unwrap()
 }
