@@ -109,8 +109,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn with(key: &str, value: Value) -> Value {
-        json!({ "metadata": { "annotations": { key: value } } })
+    fn with(key: &str, value: impl Into<Value>) -> Value {
+        json!({ "metadata": { "annotations": { key: value.into() } } })
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
         for other in [json!("True"), json!("yes"), json!(""), json!(true), json!(null)] {
             assert!(!opted_in(&labelled(other)));
         }
-        assert!(!opted_in(&with("canary", "true".into())));
+        assert!(!opted_in(&with("canary", "true")));
         assert!(!opted_in(&json!("not an object")));
     }
 
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_long_command_still_acts() {
-        let object = with(keys::ABORT, format!("0123456789ab {}", "ä".repeat(100_000)).into());
+        let object = with(keys::ABORT, format!("0123456789ab {}", "ä".repeat(100_000)));
         let commands = commands(&object);
         assert_eq!(commands[0].value.len(), 255);
         assert!(commands[0].means(&"sha256:0123456789abcdef".into()));

@@ -50,9 +50,11 @@ pub const MESSAGE: &str = "canary-keeper.dev/message";
 /// Annotation of a workload: changed to another value so that a promotion still on its way is refused.
 pub const FENCE: &str = "canary-keeper.dev/fence";
 /// Label of a canary and of its record: the name of the workload.
-pub const WORKLOAD_LABEL: &str = "canary-keeper.dev/canary";
+pub const CANARY_OF: &str = "canary-keeper.dev/canary";
 /// Label of a canary: the first twelve hex digits of its revision.
 pub const REVISION_LABEL: &str = "canary-keeper.dev/revision";
+/// Annotation of a canary: the hash of the production template it was cloned from.
+pub const TEMPLATE: &str = "canary-keeper.dev/template";
 /// Label of a canary and of a workload that was promoted: the id of the run.
 pub const RUN_LABEL: &str = "canary-keeper.dev/run";
 /// Label of everything we create.

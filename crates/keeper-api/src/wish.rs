@@ -9,7 +9,8 @@ use serde_json::Value;
 /// What holds where the owner of a workload says nothing: the operator's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defaults {
-    /// The plan. Its parts that have no annotation hold for every workload.
+    /// The plan. Its parts that have no annotation hold for every workload; its longest incubation holds for those that
+    /// say nothing of their incubation, and for the others it is twice that.
     pub plan: Plan,
     /// The most bytes of any one annotation that is read. Default 16 KiB; the API server takes 256 KiB in all.
     pub max_annotation: usize,
@@ -75,13 +76,13 @@ fn image(annotations: &Annotations<'_>) -> Result<Reference, Invalid> {
 fn plan(annotations: &Annotations<'_>, defaults: &Plan) -> Result<Plan, Invalid> {
     let span = |key| annotations.text(key)?.map(|text| duration::read(key, text)).transpose();
     let mut plan = defaults.clone();
-    if let Some(incubation) = span(keys::CANARY_DURATION)? {
-        plan.incubation = incubation;
-        plan.max_incubation = incubation.saturating_mul(2);
-    }
-    if let Some(longest) = span(keys::MAX_INCUBATION)? {
-        plan.max_incubation = longest;
-    }
+    let incubation = span(keys::CANARY_DURATION)?;
+    plan.incubation = incubation.unwrap_or(plan.incubation);
+    plan.max_incubation = match span(keys::MAX_INCUBATION)? {
+        Some(longest) => longest,
+        None if incubation.is_some() || plan.max_incubation < plan.incubation => plan.incubation.saturating_mul(2),
+        None => plan.max_incubation,
+    };
     if plan.max_incubation < plan.incubation {
         let problem = format!(
             "{:?} is less than the {:?} for which a canary must be watched",

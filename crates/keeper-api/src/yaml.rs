@@ -2,6 +2,8 @@
 
 use crate::invalid::one_line;
 use serde_json::Value;
+use serde_saphyr::Error;
+use serde_saphyr::budget::BudgetBreach;
 
 /// Reads one YAML document. Anchors, aliases and merge keys are refused, so nothing grows beyond the text itself.
 pub(crate) fn read(text: &str) -> Result<Value, String> {
@@ -20,8 +22,13 @@ pub(crate) fn read(text: &str) -> Result<Value, String> {
         strict_booleans: true,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| format!("is not YAML that we read: {}", one_line(&error.to_string())))
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| match error.without_snippet() {
+        Error::Budget { breach: BudgetBreach::Anchors { .. } | BudgetBreach::Aliases { .. }, .. } => {
+            "has anchors or aliases, which are not taken".into()
+        }
+        Error::Budget { .. } => "is nested too deep or has too many parts".into(),
+        other => format!("is not YAML that we read: {}", one_line(&other.to_string())),
+    })
 }
 
 /// What a value is, for a message.
@@ -65,5 +72,7 @@ mod tests {
             let problem = read(&bomb).unwrap_err();
             assert!(problem.chars().count() < 120 && !problem.contains('\n'), "{problem}");
         }
+        assert_eq!(read("a: &a x").unwrap_err(), "has anchors or aliases, which are not taken");
+        assert_eq!(read(&"- ".repeat(10_000)).unwrap_err(), "is nested too deep or has too many parts");
     }
 }

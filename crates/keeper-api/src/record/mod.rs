@@ -5,7 +5,8 @@
 //! program doesn't know is not read: to write it back would lose that.
 //!
 //! Durations are whole milliseconds (the rest is dropped: a canary is never credited with time it wasn't watched),
-//! timestamps RFC 3339. Texts for people are kept as one line of at most 1 KiB; names are kept as they are.
+//! timestamps RFC 3339. Texts for people are kept
+//! as one line of at most 1 KiB, a reason or an alert's name of 128 bytes; what is compared is kept as it is.
 //!
 //! ```
 //! use keeper_api::record;
@@ -25,7 +26,7 @@ use serde::Deserialize;
 /// The version that is written, and the only one that is read.
 const VERSION: u32 = 1;
 
-/// The most bytes of a record that are read: a full one has about half of it.
+/// The most bytes of a record that are read: more than the fullest one has, as long as names are of ordinary length.
 pub const LIMIT: usize = 256 * 1024;
 
 /// Why a stored record can't be read. Trying again doesn't help: a person, or a newer program, has to look at it, and
@@ -51,9 +52,9 @@ pub enum RecordError {
         /// The version it says.
         found: u64,
     },
-    /// Of our version, and yet not what we write: by a newer program, or by hand.
-    #[error("the record holds what this program doesn't know: {}", one_line(&source.to_string()))]
-    Unknown {
+    /// Of our version, and yet not what we write: by a newer program that adds a field, or by hand.
+    #[error("the record is not as version {VERSION} has it: {}", one_line(&source.to_string()))]
+    OtherShape {
         /// What and where.
         #[source]
         source: serde_json::Error,
@@ -81,7 +82,7 @@ pub fn from_json(text: &str) -> Result<Record, RecordError> {
     if version != u64::from(VERSION) {
         return Err(RecordError::OtherVersion { found: version });
     }
-    let record: wire::Record = serde_json::from_str(text).map_err(|source| RecordError::Unknown { source })?;
+    let record: wire::Record = serde_json::from_str(text).map_err(|source| RecordError::OtherShape { source })?;
     Ok(record.into())
 }
 
@@ -105,7 +106,7 @@ mod tests {
         check("{}", "the record is damaged: missing field `version` at line 1 column 2");
         check(
             good.get(..good.len() - 3).unwrap(),
-            "the record is damaged: EOF while parsing an object at line 15 column 14",
+            "the record is damaged: EOF while parsing a value at line 12 column 13",
         );
         check(
             &good.replace("\"version\": 1", "\"version\": 2, \"hue\": 3"),
@@ -126,7 +127,7 @@ mod tests {
             good.replace("\"floor\": 0,", ""),
         ] {
             assert_ne!(newer, good);
-            assert!(matches!(from_json(&newer), Err(RecordError::Unknown { .. })), "{newer}");
+            assert!(matches!(from_json(&newer), Err(RecordError::OtherShape { .. })), "{newer}");
         }
     }
 }

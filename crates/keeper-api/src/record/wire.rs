@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// The most bytes of a text for people.
 const PROSE: usize = 1024;
+/// The most bytes of a reason and of an alert's name, which are for people too.
+const WORD: usize = 128;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -246,9 +248,9 @@ impl From<Run> for core::Run {
 impl From<&core::StoredAlert> for Alert {
     fn from(alert: &core::StoredAlert) -> Self {
         Self {
-            about: prose(&alert.about),
+            about: line(&alert.about, PROSE),
             fingerprint: alert.fingerprint.clone(),
-            name: prose(&alert.name),
+            name: line(&alert.name, WORD),
             starts_at: alert.starts_at,
         }
     }
@@ -310,7 +312,7 @@ impl From<Sending> for core::Sending {
 
 impl From<&core::Told> for Told {
     fn from(told: &core::Told) -> Self {
-        Self { at: told.at, message: prose(&told.message), reason: prose(&told.reason) }
+        Self { at: told.at, message: line(&told.message, PROSE), reason: line(&told.reason, WORD) }
     }
 }
 
@@ -332,12 +334,12 @@ impl From<Command> for core::Command {
     }
 }
 
-/// A text for people as one line of at most [`PROSE`] bytes: it holds words of strangers, and a record with all that it
-/// can remember must stay below [`super::LIMIT`].
-fn prose(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len().min(PROSE));
+/// As much of a text for people as fits into so many bytes, as one line: it holds words of strangers, and a record with
+/// all that it can remember must stay below [`super::LIMIT`].
+fn line(text: &str, bytes: usize) -> String {
+    let mut kept = String::with_capacity(text.len().min(bytes));
     for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
-        if kept.len() + c.len_utf8() > PROSE {
+        if kept.len() + c.len_utf8() > bytes {
             break;
         }
         kept.push(c);
