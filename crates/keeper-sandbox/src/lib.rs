@@ -2,8 +2,17 @@
 
 pub mod api;
 pub mod controllers;
+pub mod node;
+pub mod proxy;
+pub mod registry;
 
+mod address;
+mod fetch;
 mod objects;
 mod queue;
+mod sandbox;
 mod selector;
 mod view;
+
+pub use address::AddressBlock;
+pub use sandbox::{AttachConfig, Sandbox, SandboxConfig, SandboxError};

@@ -1,0 +1,129 @@
+//! The controllers that make workloads work, as clients of an API server.
+//!
+//! [`run`] starts them all: Deployment, ReplicaSet, EndpointSlice, disruption budget and garbage collection. They
+//! follow the algorithms of kube-controller-manager, since users of a cluster lean on the details: which ReplicaSet is
+//! scaled first, which annotations are copied, when a pod is adopted. They never act for anything but the objects they
+//! watch, and they are for the sandbox's own API server: a real control plane brings its own.
+//!
+//! Nothing polls. Each controller is woken by the changes it depends on, and answers within milliseconds.
+
+mod deployment;
+mod disruption;
+mod endpoints;
+mod garbage;
+mod replicaset;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use kube::{Client, runtime::watcher};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    objects::{DEPLOYMENTS, DISRUPTION_BUDGETS, ENDPOINT_SLICES, Key, PODS, REPLICA_SETS, SERVICES},
+    queue::Queue,
+    view::{Change, View, is_conflict, is_gone},
+};
+
+/// A failed reconcile is tried again after this, doubled at each failure in a row up to [`SLOWEST_RETRY`].
+const FIRST_RETRY: Duration = Duration::from_millis(20);
+const SLOWEST_RETRY: Duration = Duration::from_secs(10);
+
+/// Runs all controllers until `shutdown` is cancelled.
+///
+/// `client` should be made with `default_retry` off: the controllers retry by themselves, with a fresh look.
+pub async fn run(client: Client, shutdown: CancellationToken) {
+    let view = View::new(client.clone());
+    let workers = [
+        start(deployment::Deployments::new(view.clone()), &view, &shutdown),
+        start(replicaset::ReplicaSets::new(view.clone()), &view, &shutdown),
+        start(endpoints::Endpoints::new(view.clone()), &view, &shutdown),
+        start(disruption::Budgets::new(view.clone()), &view, &shutdown),
+        tokio::spawn(garbage::run(client, shutdown.clone())),
+    ];
+    for kind in [&PODS, &SERVICES, &DEPLOYMENTS, &REPLICA_SETS, &ENDPOINT_SLICES, &DISRUPTION_BUDGETS] {
+        view.follow(kind, watcher::Config::default(), shutdown.clone());
+    }
+    for worker in workers {
+        if let Err(error) = worker.await {
+            tracing::error!(%error, "a controller ended early");
+        }
+    }
+}
+
+/// A controller: what wakes it, and what it does about one object.
+trait Controller: Send + Sync + 'static {
+    /// For logs.
+    const NAME: &'static str;
+
+    /// Which objects of this controller are concerned by a change.
+    fn concerns(&self, change: &Change<'_>) -> Vec<Key>;
+
+    /// Brings the cluster one step nearer to what the object asks for; says when to look again without a change.
+    fn reconcile(&self, key: &Key) -> impl Future<Output = Result<Option<Duration>, Error>> + Send;
+}
+
+/// Why a reconcile stopped. All of them are tried again.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// The API server refused a request or could not be reached.
+    #[error("request to the API server failed")]
+    Api(#[from] kube::Error),
+    /// An object could not be built from what the user wrote.
+    #[error("object can't be built from its template")]
+    Build(#[from] serde_json::Error),
+}
+
+fn start<C: Controller>(controller: C, view: &View, shutdown: &CancellationToken) -> tokio::task::JoinHandle<()> {
+    let controller = Arc::new(controller);
+    let queue = Arc::new(Queue::new());
+    let (woken, line) = (Arc::clone(&controller), Arc::clone(&queue));
+    view.on_change(move |change| {
+        for key in woken.concerns(change) {
+            line.add(key);
+        }
+    });
+    let (view, shutdown) = (view.clone(), shutdown.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = work(&*controller, &view, &queue) => {}
+        }
+    })
+}
+
+async fn work<C: Controller>(controller: &C, view: &View, queue: &Queue<Key>) {
+    let mut failures = std::collections::HashMap::new();
+    // The copy has no kind to follow yet while `run` is still registering the controllers.
+    tokio::task::yield_now().await;
+    view.synced().await;
+    loop {
+        let key = queue.next().await;
+        match controller.reconcile(&key).await {
+            Ok(again) => {
+                failures.remove(&key);
+                if let Some(delay) = again {
+                    queue.add_after(key, delay);
+                }
+            }
+            Err(error) => {
+                let failed = failures.entry(key.clone()).and_modify(|count| *count += 1).or_insert(0_u32);
+                let delay = FIRST_RETRY.saturating_mul(1 << (*failed).min(10)).min(SLOWEST_RETRY);
+                report(C::NAME, &key, &error, delay);
+                queue.add_after(key, delay);
+            }
+        }
+    }
+}
+
+fn report(controller: &str, key: &Key, error: &Error, delay: Duration) {
+    match error {
+        // Everyday races: the next look will be a fresh one.
+        Error::Api(error) if is_conflict(error) || is_gone(error) => {
+            tracing::trace!(controller, %key, %error, ?delay, "overtaken, looking again");
+        }
+        Error::Api(_) | Error::Build(_) => {
+            let cause: &dyn std::error::Error = error;
+            tracing::warn!(controller, %key, error = %error, cause = cause.source().map(tracing::field::display), ?delay, "reconcile failed");
+        }
+    }
+}
