@@ -18,11 +18,11 @@ use super::cluster::{By, Cluster, Target, Write};
 use super::deletion::DeleteOptions;
 use super::patch::PatchKind;
 use super::pod_log::LogRequest;
-use super::request::{Form, Query, ResourcePath, media_type, verb};
-use super::request_log::{RequestRecord, kept_body};
+use super::request::{Form, Query, ResourcePath, media_type};
+use super::request_log::{RequestRecord, dry_run_in};
 use super::status::Status;
 use super::watch::Watch;
-use super::{Server, discovery, list, object, openapi};
+use super::{Server, discovery, list, openapi};
 
 /// A request body may have this many bytes; the real server's limit.
 const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -41,7 +41,7 @@ pub(crate) async fn handle(State(server): State<Arc<Server>>, request: Request) 
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, MAX_BODY).collect().await.map(http_body_util::Collected::to_bytes);
     let query = Query::parse(parts.uri.query());
-    let kept = body.as_ref().ok().and_then(|body| kept_body(body));
+    let record = RequestRecord::of(&parts, body.as_deref().unwrap_or_default(), now);
     let answer = match body {
         Ok(body) => answer(&server, &parts, &query, &body, now),
         Err(error) if error.is::<LengthLimitError>() => {
@@ -55,7 +55,7 @@ pub(crate) async fn handle(State(server): State<Arc<Server>>, request: Request) 
         Err(status) => status.code,
     };
     if !parts.uri.path().starts_with(OWN_PREFIX) {
-        server.log.enter(record(&parts, &query, code, kept, now));
+        server.log.enter(RequestRecord { code, ..record });
     }
     match answer {
         Ok(answer) => respond(&server, &parts, answer),
@@ -216,10 +216,6 @@ fn change(
     }
 }
 
-fn dry_run_in(options: &Value) -> bool {
-    object::list(options, "/dryRun").iter().any(|v| v.as_str() == Some("All"))
-}
-
 /// Reads a JSON or YAML body.
 fn parse_object(media: &str, body: &Bytes, kind: &str) -> Result<Value, Status> {
     let unreadable = |fault: String| {
@@ -295,38 +291,4 @@ fn build(code: u16, media: &'static str, body: Body) -> Response {
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media));
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-cache, private"));
     response
-}
-
-fn record(parts: &Parts, query: &Query, code: u16, body: Option<Value>, now: Timestamp) -> RequestRecord {
-    let path = ResourcePath::parse(parts.uri.path());
-    let verb = match &path {
-        Some(path) => verb(&parts.method, !path.name.is_empty(), query.flag("watch")),
-        None => "other",
-    };
-    let path = path.unwrap_or_default();
-    let is_read = matches!(verb, "get" | "list" | "watch" | "other");
-    let created = || body.as_ref().and_then(|b| object::text(b, "/metadata/name")).unwrap_or_default().to_owned();
-    let in_body = body.as_ref().is_some_and(|b| dry_run_in(b) || b.get("deleteOptions").is_some_and(dry_run_in));
-    RequestRecord {
-        sequence: 0,
-        time: now,
-        user_agent: text_header(parts, header::USER_AGENT),
-        field_manager: query.get("fieldManager").map(str::to_owned),
-        verb: verb.to_owned(),
-        path: parts.uri.path().to_owned(),
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        name: if path.name.is_empty() && verb == "create" { created() } else { path.name },
-        group: path.group,
-        resource: path.plural,
-        namespace: path.namespace,
-        subresource: path.subresource,
-        dry_run: query.get("dryRun") == Some("All") || in_body,
-        content_type: media_type(&parts.headers),
-        code,
-        body: body.filter(|_| !is_read),
-    }
-}
-
-fn text_header(parts: &Parts, name: header::HeaderName) -> String {
-    parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
 }

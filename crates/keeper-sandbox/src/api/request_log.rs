@@ -5,9 +5,14 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use http::header;
+use http::request::Parts;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::object;
+use super::request::{Query, ResourcePath, media_type, verb};
 
 /// One answered request. A watch is entered when it starts, everything else when it has been answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,13 +46,47 @@ pub struct RequestRecord {
     pub dry_run: bool,
     /// Media type of the body; tells the kinds of patch apart.
     pub content_type: String,
-    /// HTTP status code of the answer.
+    /// HTTP status code of the answer; 0 where a fault proxy dropped it.
     pub code: u16,
     /// The body of a write: JSON as sent, or text when it wasn't JSON. Dropped for bodies over 256 KiB.
     pub body: Option<Value>,
 }
 
 impl RequestRecord {
+    /// What can be told before the answer; `code` is still 0.
+    pub(crate) fn of(parts: &Parts, body: &[u8], now: Timestamp) -> Self {
+        let query = Query::parse(parts.uri.query());
+        let path = ResourcePath::parse(parts.uri.path());
+        let verb = match &path {
+            Some(path) => verb(&parts.method, !path.name.is_empty(), query.flag("watch")),
+            None => "other",
+        };
+        let path = path.unwrap_or_default();
+        let is_read = matches!(verb, "get" | "list" | "watch" | "other");
+        let body = if is_read { None } else { kept_body(body) };
+        let created = || body.as_ref().and_then(|b| object::text(b, "/metadata/name")).unwrap_or_default().to_owned();
+        let in_body = body.as_ref().is_some_and(|b| dry_run_in(b) || b.get("deleteOptions").is_some_and(dry_run_in));
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        Self {
+            sequence: 0,
+            time: now,
+            user_agent: agent.to_owned(),
+            field_manager: query.get("fieldManager").map(str::to_owned),
+            verb: verb.to_owned(),
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            name: if path.name.is_empty() && verb == "create" { created() } else { path.name },
+            group: path.group,
+            resource: path.plural,
+            namespace: path.namespace,
+            subresource: path.subresource,
+            dry_run: query.get("dryRun") == Some("All") || in_body,
+            content_type: media_type(&parts.headers),
+            code: 0,
+            body,
+        }
+    }
+
     /// The client's short name: its `User-Agent` up to the first slash or space.
     #[must_use]
     pub fn client(&self) -> &str {
@@ -61,7 +100,7 @@ impl RequestRecord {
     }
 }
 
-pub(crate) fn client_name(user_agent: &str) -> &str {
+fn client_name(user_agent: &str) -> &str {
     user_agent.split(['/', ' ']).next().unwrap_or_default()
 }
 
@@ -162,8 +201,13 @@ fn weight(record: &RequestRecord) -> usize {
     record.body.as_ref().map_or(0, |body| body.to_string().len())
 }
 
+/// Whether `DeleteOptions` ask for a dry-run.
+pub(crate) fn dry_run_in(options: &Value) -> bool {
+    object::list(options, "/dryRun").iter().any(|v| v.as_str() == Some("All"))
+}
+
 /// The body as it is kept in the log.
-pub(crate) fn kept_body(bytes: &[u8]) -> Option<Value> {
+fn kept_body(bytes: &[u8]) -> Option<Value> {
     if bytes.is_empty() || bytes.len() > MAX_ONE_BODY {
         return None;
     }
