@@ -12,14 +12,22 @@ const MOST: u64 = 7 * 86_400_000;
 const LENGTH: usize = 64;
 const EXAMPLE: &str = "write 15m, 90s or 1h30m";
 
-/// Reads an annotation's duration, from 1 s to 7 days.
-pub(crate) fn read(key: &str, text: &str) -> Result<Duration, Invalid> {
-    let problem = |problem: &str| Invalid::annotation(key, format!("{} {problem}", quote(text)), EXAMPLE);
-    match milliseconds(text).map_err(problem)? {
-        ..LEAST => Err(problem("is shorter than 1s")),
+/// Reads a duration as annotations and flags write it: `15m`, `90s`, `1h30m`, `1.5h`, `2d`; from 1 s to 7 days.
+///
+/// # Errors
+///
+/// What is wrong with it, as the end of a sentence that begins with the text.
+pub fn duration(text: &str) -> Result<Duration, &'static str> {
+    match milliseconds(text)? {
+        ..LEAST => Err("is shorter than 1s"),
         ms @ LEAST..=MOST => Ok(Duration::from_millis(ms)),
-        _ => Err(problem("is longer than 7d")),
+        _ => Err("is longer than 7d"),
     }
+}
+
+/// Reads an annotation's duration.
+pub(crate) fn read(key: &str, text: &str) -> Result<Duration, Invalid> {
+    duration(text).map_err(|problem| Invalid::annotation(key, format!("{} {problem}", quote(text)), EXAMPLE))
 }
 
 fn milliseconds(text: &str) -> Result<u64, &'static str> {

@@ -45,5 +45,6 @@ mod yaml;
 
 pub use annotations::{commands, opted_in, paused};
 pub use check::{Check, HttpErrorRate};
+pub use duration::duration;
 pub use invalid::Invalid;
 pub use wish::{Defaults, Wish, read};

@@ -1,6 +1,6 @@
 //! [`TagWatcher`]: one question per tag and interval, however many want to know.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -142,6 +142,15 @@ impl TagWatcher {
     /// As [`Resolve::resolve`].
     pub async fn fresh(&self, image: &Reference) -> Result<Resolved, ResolveError> {
         self.shared.resolver.resolve(image).await
+    }
+
+    /// The digests that are this image: an index and its children. What was learnt is kept by the resolver.
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolve::equivalents`].
+    pub async fn equivalents(&self, image: &Reference, digest: &Digest) -> Result<BTreeSet<Digest>, ResolveError> {
+        self.shared.resolver.equivalents(image, digest).await
     }
 
     /// How many distinct tags are watched now.

@@ -1,0 +1,138 @@
+//! The wiring: here, and only here, signals and registries have names.
+
+use crate::args::Args;
+use keeper_api::{Check, Defaults, HttpErrorRate};
+use keeper_controller::{AlertIntake, Controller, IntakeError, Settings};
+use keeper_image::{Credentials, RegistryClient, RegistryConfig, TagWatcher};
+use keeper_prometheus::{DirectScrape, ErrorRate, ErrorRateSettings};
+use keeper_rollout::Plan;
+use keeper_serve::{AdminPort, Answer, Answering, AuthOptions, Authenticator, Door, Limits, Receive};
+use keeper_signal::HealthSignal;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use miette::{Context, IntoDiagnostic, Result};
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long one read of a pod's metrics may take.
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(crate) async fn run(args: Args) -> Result<()> {
+    let stop = keeper_serve::stop_signal().into_diagnostic()?;
+    let authenticator = Authenticator::new(AuthOptions {
+        bearer_token_files: args.bearer_token_files.clone(),
+        basic_auth_files: args.basic_auth_files.clone(),
+        insecure: args.insecure,
+        ..AuthOptions::default()
+    })
+    .into_diagnostic()?;
+    let client = client(&args).await?;
+    let tags = TagWatcher::new(Arc::new(registry(&args)?), args.registry_interval);
+
+    let mut metrics = Registry::with_prefix("canary_keeper");
+    let controller = Controller::new(client, settings(&args), tags, Arc::new(signal), &mut metrics);
+    let intake: Arc<dyn Receive> = Arc::new(Alerts(controller.intake()));
+    let door = Door::new(authenticator, Limits::default()).metrics(&mut metrics).route("/alerts", intake);
+    let ready = controller.clone();
+    let admin = AdminPort::new(Arc::new(metrics)).ready_when(move || ready.ready());
+
+    let alerts_listener = keeper_serve::listen(args.alerts_listen).await.into_diagnostic()?;
+    let admin_listener = keeper_serve::listen(args.admin_listen).await.into_diagnostic()?;
+    tracing::info!(alerts = %args.alerts_listen, admin = %args.admin_listen, "operator {} starts", env!("CARGO_PKG_VERSION"));
+    let (served, (), ()) = tokio::join!(
+        door.serve(alerts_listener, stop.clone()),
+        admin.serve(admin_listener, Limits::default(), stop.clone()),
+        controller.run(stop.clone()),
+    );
+    tracing::info!("operator stopped");
+    served.into_diagnostic()
+}
+
+async fn client(args: &Args) -> Result<kube::Client> {
+    let mut config = match &args.kubeconfig {
+        Some(path) => {
+            let kubeconfig = Kubeconfig::read_from(path).into_diagnostic()?;
+            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.into_diagnostic()?
+        }
+        None => kube::Config::infer().await.into_diagnostic()?,
+    };
+    // Its retries are silent and long; ours are counted, and grow per workload.
+    config.default_retry = false;
+    kube::Client::try_from(config).into_diagnostic()
+}
+
+fn registry(args: &Args) -> Result<RegistryClient> {
+    let config = RegistryConfig {
+        insecure_hosts: args.insecure_registries.clone(),
+        token_hosts: args.registry_token_hosts.clone(),
+        ..RegistryConfig::default()
+    };
+    let client = RegistryClient::new(config).into_diagnostic()?;
+    let Some(path) = &args.registry_credentials else { return Ok(client) };
+    let bytes = std::fs::read(path).into_diagnostic().wrap_err_with(|| path.display().to_string())?;
+    let credentials = Credentials::from_docker_config_json(&bytes).into_diagnostic()?;
+    Ok(client.with_credentials(credentials))
+}
+
+fn settings(args: &Args) -> Settings {
+    let plan = Plan {
+        look_interval: args.look_interval,
+        launch_deadline: args.launch_deadline,
+        rollout_deadline: args.rollout_deadline,
+        retry_after: args.retry_after.clone(),
+        require_live_alert_path: args.require_live_alert_path,
+        ..Plan::default()
+    };
+    let mut settings = Settings {
+        namespaces: args.namespaces.clone(),
+        defaults: Defaults { plan, ..Defaults::default() },
+        allowed_repositories: args.allowed_repositories.clone(),
+        canary_grace: args.canary_grace,
+        ..Settings::default()
+    };
+    settings.alerts.require_namespace = args.require_alert_namespace;
+    if let Ok(host) = std::env::var("HOSTNAME") {
+        settings.instance = host;
+    }
+    settings
+}
+
+/// The signal for one check.
+fn signal(check: &Check) -> Result<Box<dyn HealthSignal>, String> {
+    match check {
+        Check::HttpErrorRate(check) => error_rate(check).map_err(|error| error.to_string()),
+    }
+}
+
+fn error_rate(check: &HttpErrorRate) -> Result<Box<dyn HealthSignal>, keeper_prometheus::SettingsError> {
+    let source = DirectScrape::new(check.port, &check.path, SCRAPE_TIMEOUT)?;
+    let mut settings = ErrorRateSettings {
+        metric: check.metric.clone(),
+        error_codes: check.error_codes.clone(),
+        threshold_percent: check.threshold,
+        min_request_count: check.min_request_count,
+        ..ErrorRateSettings::default()
+    };
+    if let Some(label) = &check.code_label {
+        settings.code_labels = vec![label.clone()];
+    }
+    Ok(Box::new(ErrorRate::new(settings, Arc::new(source))?))
+}
+
+/// The controller's intake, behind the door.
+struct Alerts(AlertIntake);
+
+impl Receive for Alerts {
+    fn receive<'a>(&'a self, body: bytes::Bytes) -> Answering<'a> {
+        Box::pin(async move {
+            match self.0.take(&body).await {
+                Ok(()) => Answer::Done,
+                Err(IntakeError::Garbage(error)) => Answer::Garbage(error.to_string()),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a webhook must come again");
+                    Answer::Later(error.to_string())
+                }
+            }
+        })
+    }
+}

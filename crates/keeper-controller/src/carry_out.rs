@@ -1,0 +1,218 @@
+//! Carry out: one order after the other, each by the one request that it stands for. Which failure means what is here;
+//! what follows from it is the core's.
+
+use crate::clone;
+use crate::context::Context;
+use crate::error::ClusterError;
+use crate::gather::{Gathered, canary_name};
+use crate::memory::{Memory, Own};
+use crate::records;
+use crate::show::Face;
+use keeper_rollout::{Afresh, Order, Read, Record, Refusal, Refused, Revision, RunId, Step};
+use kube::ResourceExt;
+use serde_json::Value;
+
+/// How the list ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Every order was carried out.
+    Done,
+    /// The core wants to see more.
+    Again(Read),
+    /// The world is not as it was seen: look again soon.
+    Soon,
+}
+
+pub(crate) async fn carry_out(
+    context: &Context,
+    gathered: &Gathered,
+    step: &Step,
+    face: Option<&Face>,
+    memory: &mut Memory,
+) -> Result<Outcome, ClusterError> {
+    for order in &step.orders {
+        let outcome = match order {
+            Order::Read(Afresh::Production) => Outcome::Again(Read::Production),
+            Order::Read(Afresh::Record) => Outcome::Again(Read::Record),
+            Order::Preflight { revision, run } => preflight(context, gathered, revision, run, memory).await?,
+            Order::Record(record) => write_record(context, gathered, record, memory).await?,
+            Order::CreateCanary { revision, run } => create(context, gathered, revision, run, memory).await?,
+            Order::DeleteCanary(uid) => delete(context, gathered, uid.as_str(), memory).await?,
+            Order::Promote { revision, run, .. } => promote(context, gathered, revision, run, face, memory).await?,
+            Order::Fence { run, .. } => fence(context, gathered, run, memory).await?,
+        };
+        if outcome != Outcome::Done {
+            return Ok(outcome);
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// The promotion and the canary, once, as dry-run: fields that can't change, admission, quota and rights fail here.
+async fn preflight(
+    context: &Context,
+    gathered: &Gathered,
+    revision: &Revision,
+    run: &RunId,
+    memory: &mut Memory,
+) -> Result<Outcome, ClusterError> {
+    let (namespace, name) = &gathered.key;
+    let made = clone::rehearsal(gathered, revision, run)
+        .and_then(|patch| Ok((patch, canary(context, gathered, revision, run)?)));
+    let (patch, pod) = match made {
+        Ok(made) => made,
+        Err(message) => return Ok(refuse(memory, Refused::Preflight, message)),
+    };
+    let cluster = &context.shared.cluster;
+    if let Err(error) = cluster.patch_workload(namespace, name, &patch, true).await {
+        return refused(memory, Refused::Preflight, error);
+    }
+    match cluster.create_canary(&pod, true).await {
+        Ok(_) => Ok(Outcome::Done),
+        Err(error) => refused(memory, Refused::Preflight, error),
+    }
+}
+
+fn canary(
+    context: &Context,
+    gathered: &Gathered,
+    revision: &Revision,
+    run: &RunId,
+) -> Result<kube::api::DynamicObject, String> {
+    clone::pod(context, gathered, revision, run)
+}
+
+fn refuse(memory: &mut Memory, what: Refused, message: String) -> Outcome {
+    memory.refused = Some(Refusal { what, message });
+    Outcome::Soon
+}
+
+/// A no for good is told to the core; anything passing is tried again.
+fn refused(memory: &mut Memory, what: Refused, error: ClusterError) -> Result<Outcome, ClusterError> {
+    match error {
+        ClusterError::Refused { message, .. } => Ok(refuse(memory, what, crate::json::cut(&message, 500))),
+        ClusterError::Conflict { .. } | ClusterError::NotFound { .. } => Ok(Outcome::Soon),
+        ClusterError::Unavailable { .. } | ClusterError::Patch(_) => Err(error),
+    }
+}
+
+async fn write_record(
+    context: &Context,
+    gathered: &Gathered,
+    record: &Record,
+    memory: &mut Memory,
+) -> Result<Outcome, ClusterError> {
+    let cluster = &context.shared.cluster;
+    let name = canary_name(&gathered.workload);
+    let object = records::write(gathered.record.as_deref(), &gathered.workload, &name, record);
+    match cluster.write_record(&object).await {
+        Ok(written) => {
+            memory.store_failures = 0;
+            memory.record.wrote(object.resource_version(), written);
+            match record.state.run() {
+                Some(_) => context.shared.set_live(&gathered.key, gathered.services.iter().map(|s| s.name_any())),
+                None => context.shared.set_gone(&gathered.key),
+            }
+            Ok(Outcome::Done)
+        }
+        Err(ClusterError::Conflict { .. }) => {
+            // Our watch may be behind: what the server holds is what the next decision is formed from.
+            if let Some(there) = cluster.record(&gathered.key.0, &name).await? {
+                memory.record.wrote(object.resource_version(), there);
+            }
+            Ok(Outcome::Soon)
+        }
+        Err(error) => {
+            memory.store_failures = memory.store_failures.saturating_add(1);
+            Err(error)
+        }
+    }
+}
+
+async fn create(
+    context: &Context,
+    gathered: &Gathered,
+    revision: &Revision,
+    run: &RunId,
+    memory: &mut Memory,
+) -> Result<Outcome, ClusterError> {
+    let pod = match canary(context, gathered, revision, run) {
+        Ok(pod) => pod,
+        Err(message) => return Ok(refuse(memory, Refused::Create, message)),
+    };
+    let cluster = &context.shared.cluster;
+    match cluster.create_canary(&pod, false).await {
+        Ok(created) => memory.canary.wrote(None, created),
+        // A create whose answer was lost, or a pod that our watch doesn't show yet. Whose it is the core will see.
+        Err(ClusterError::Conflict { .. }) => {
+            if let Some(there) = cluster.canary(&gathered.key.0, &pod.name_any()).await? {
+                memory.canary.wrote(None, there);
+            }
+        }
+        Err(error) => return refused(memory, Refused::Create, error),
+    }
+    Ok(Outcome::Done)
+}
+
+async fn delete(
+    context: &Context,
+    gathered: &Gathered,
+    uid: &str,
+    memory: &mut Memory,
+) -> Result<Outcome, ClusterError> {
+    let name = canary_name(&gathered.workload);
+    match context.shared.cluster.delete_canary(&gathered.key.0, &name, uid).await {
+        // Another pod of that name, or none: this one is gone.
+        Ok(()) | Err(ClusterError::NotFound { .. } | ClusterError::Conflict { .. }) => {
+            memory.canary = Own::Deleted { uid: uid.to_owned() };
+            Ok(Outcome::Done)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn promote(
+    context: &Context,
+    gathered: &Gathered,
+    revision: &Revision,
+    run: &RunId,
+    face: Option<&Face>,
+    memory: &mut Memory,
+) -> Result<Outcome, ClusterError> {
+    // Only where annotations are there can some be added one by one.
+    let annotated = !gathered.workload.annotations().is_empty();
+    let shown = face.filter(|_| annotated).map_or(Value::Null, Face::annotations);
+    let patch = match clone::promotion(gathered, revision, run, &shown) {
+        Ok(patch) => patch,
+        Err(message) => return Ok(refuse(memory, Refused::Promote, message)),
+    };
+    let (namespace, name) = &gathered.key;
+    match context.shared.cluster.patch_workload(namespace, name, &patch, false).await {
+        Ok(patched) => {
+            memory.workload.wrote(gathered.workload.resource_version(), patched);
+            Ok(Outcome::Done)
+        }
+        Err(error) => refused(memory, Refused::Promote, error),
+    }
+}
+
+async fn fence(
+    context: &Context,
+    gathered: &Gathered,
+    run: &RunId,
+    memory: &mut Memory,
+) -> Result<Outcome, ClusterError> {
+    let (namespace, name) = &gathered.key;
+    let Ok(patch) = clone::fence(gathered, run) else { return Ok(Outcome::Soon) };
+    match context.shared.cluster.patch_workload(namespace, name, &patch, false).await {
+        Ok(patched) => {
+            memory.workload.wrote(gathered.workload.resource_version(), patched);
+            Ok(Outcome::Done)
+        }
+        // The workload moved: what was on its way can't land any more, or has.
+        Err(ClusterError::Refused { .. } | ClusterError::Conflict { .. } | ClusterError::NotFound { .. }) => {
+            Ok(Outcome::Soon)
+        }
+        Err(error) => Err(error),
+    }
+}

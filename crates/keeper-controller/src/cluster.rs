@@ -1,0 +1,177 @@
+//! Every request we make of the API server beside our watches, on one screen. No decision is made here.
+
+use crate::error::ClusterError;
+use crate::kind;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::ApiResource;
+use kube::{Client, ResourceExt};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// The field manager of all our writes.
+pub const FIELD_MANAGER: &str = "canary-keeper";
+const REPORTING_CONTROLLER: &str = "canary-keeper.dev/operator";
+/// The API server refuses longer notes.
+const LONGEST_NOTE: usize = 1000;
+
+/// The API server as this crate uses it.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    client: Client,
+    instance: String,
+}
+
+impl Cluster {
+    pub(crate) fn new(client: Client, instance: String) -> Self {
+        Self { client, instance }
+    }
+
+    fn api(&self, namespace: &str, kind: &ApiResource) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, kind)
+    }
+
+    pub(crate) async fn workload(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>, ClusterError> {
+        let found = self.api(namespace, &kind::deployment()).get_opt(name).await;
+        found.map_err(ClusterError::of("read the workload"))
+    }
+
+    pub(crate) async fn canary(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>, ClusterError> {
+        self.api(namespace, &kind::pod()).get_opt(name).await.map_err(ClusterError::of("read the canary"))
+    }
+
+    pub(crate) async fn record(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>, ClusterError> {
+        self.api(namespace, &kind::config_map()).get_opt(name).await.map_err(ClusterError::of("read the record"))
+    }
+
+    pub(crate) async fn volume_claim(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<DynamicObject>, ClusterError> {
+        let found = self.api(namespace, &kind::volume_claim()).get_opt(name).await;
+        found.map_err(ClusterError::of("read a volume claim"))
+    }
+
+    /// The records of all rollouts, in one request.
+    pub(crate) async fn records(&self, namespace: Option<&str>) -> Result<Vec<DynamicObject>, ClusterError> {
+        let api: Api<DynamicObject> = match namespace {
+            Some(namespace) => self.api(namespace, &kind::config_map()),
+            None => Api::all_with(self.client.clone(), &kind::config_map()),
+        };
+        let params = kube::api::ListParams::default().labels(kind::RECORDS);
+        api.list(&params).await.map(|list| list.items).map_err(ClusterError::of("list the records"))
+    }
+
+    /// Creates the record, or replaces the very version that `record` carries.
+    pub(crate) async fn write_record(&self, record: &DynamicObject) -> Result<DynamicObject, ClusterError> {
+        let api = self.api(&record.namespace().unwrap_or_default(), &kind::config_map());
+        let written = match record.resource_version() {
+            None => api.create(&post(false), record).await,
+            Some(_) => api.replace(&record.name_any(), &post(false), record).await,
+        };
+        written.map_err(ClusterError::of("write the record"))
+    }
+
+    pub(crate) async fn create_canary(
+        &self,
+        pod: &DynamicObject,
+        dry_run: bool,
+    ) -> Result<DynamicObject, ClusterError> {
+        let api = self.api(&pod.namespace().unwrap_or_default(), &kind::pod());
+        let what = if dry_run { "create the canary (dry-run)" } else { "create the canary" };
+        api.create(&post(dry_run), pod).await.map_err(ClusterError::of(what))
+    }
+
+    pub(crate) async fn delete_canary(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ClusterError> {
+        let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        let deleted = self.api(namespace, &kind::pod()).delete(name, &params).await;
+        deleted.map(drop).map_err(ClusterError::of("delete the canary"))
+    }
+
+    /// The one patch of production, or its fence: a JSON patch whose first operations test uid and resourceVersion.
+    pub(crate) async fn patch_workload(
+        &self,
+        namespace: &str,
+        name: &str,
+        operations: &Value,
+        dry_run: bool,
+    ) -> Result<DynamicObject, ClusterError> {
+        let what = if dry_run { "patch production (dry-run)" } else { "patch production" };
+        let patch: json_patch::Patch = serde_json::from_value(operations.clone()).map_err(ClusterError::patch)?;
+        let params = PatchParams { dry_run, field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        let patched = self.api(namespace, &kind::deployment()).patch(name, &params, &Patch::Json::<()>(patch)).await;
+        patched.map_err(ClusterError::of(what))
+    }
+
+    /// Shows phase and reason on the workload. On the condition that it still is the same workload.
+    pub(crate) async fn show(
+        &self,
+        workload: &DynamicObject,
+        annotations: &Value,
+    ) -> Result<DynamicObject, ClusterError> {
+        let (namespace, name) = (workload.namespace().unwrap_or_default(), workload.name_any());
+        let patch = serde_json::json!({ "metadata": { "uid": workload.uid(), "annotations": annotations } });
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        let shown = self.api(&namespace, &kind::deployment()).patch(&name, &params, &Patch::Merge(&patch)).await;
+        shown.map_err(ClusterError::of("show the phase"))
+    }
+
+    /// Tells an Event of the workload. Its name is made of what it says, so that telling it twice changes nothing.
+    pub(crate) async fn tell(&self, workload: &DynamicObject, event: &Told<'_>) -> Result<(), ClusterError> {
+        let (namespace, name) = (workload.namespace().unwrap_or_default(), workload.name_any());
+        let uid = workload.uid().unwrap_or_default();
+        let mut hash = Sha256::new();
+        for part in [uid.as_str(), event.run, event.reason, event.note] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        let digest = hex::encode(hash.finalize());
+        let short: String = name.chars().take(200).collect();
+        let object = Event {
+            metadata: ObjectMeta {
+                name: Some(format!("{short}.{}", digest.get(..16).unwrap_or_default())),
+                namespace: Some(namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            action: Some("Rollout".into()),
+            event_time: Some(MicroTime(Timestamp::now())),
+            note: Some(event.note.chars().take(LONGEST_NOTE).collect()),
+            reason: Some(event.reason.to_owned()),
+            regarding: Some(ObjectReference {
+                api_version: Some("apps/v1".into()),
+                kind: Some("Deployment".into()),
+                name: Some(name),
+                namespace: Some(namespace.clone()),
+                uid: Some(uid),
+                ..ObjectReference::default()
+            }),
+            reporting_controller: Some(REPORTING_CONTROLLER.into()),
+            reporting_instance: Some(self.instance.clone()),
+            type_: Some(if event.warning { "Warning" } else { "Normal" }.into()),
+            ..Event::default()
+        };
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        match api.create(&post(false), &object).await.map_err(ClusterError::of("tell an event")) {
+            Err(error) if !error.is_conflict() => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An Event to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Told<'a> {
+    pub(crate) run: &'a str,
+    pub(crate) reason: &'a str,
+    pub(crate) note: &'a str,
+    pub(crate) warning: bool,
+}
+
+fn post(dry_run: bool) -> PostParams {
+    PostParams { dry_run, field_manager: Some(FIELD_MANAGER.into()) }
+}

@@ -1,0 +1,184 @@
+//! One reconcile: gather (reads), step (pure), carry out (writes), record and show (writes).
+
+use crate::carry_out::{Outcome, carry_out};
+use crate::cluster::Told;
+use crate::context::{Context, Key};
+use crate::error::ClusterError;
+use crate::gather::{Gathered, canary_name, gather};
+use crate::memory::Memory;
+use crate::show::Face;
+use jiff::Timestamp;
+use keeper_rollout::{Because, Phase, Read, State, Step, Stored};
+use kube::ResourceExt;
+use kube::api::DynamicObject;
+use kube::runtime::controller::Action;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most times that one reconcile looks again at the core's wish.
+const ROUNDS: usize = 6;
+/// When the world was not as we saw it, our watches need a moment.
+const SOON: Duration = Duration::from_millis(300);
+/// No wake-up comes sooner.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(50);
+
+pub(crate) async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>) -> Result<Action, ClusterError> {
+    let key: Key = (object.namespace().unwrap_or_default(), object.name_any());
+    if is_idle(&context, &key, &object) {
+        context.forget(&key);
+        return Ok(Action::await_change());
+    }
+    let memory = context.memory(&key);
+    let mut memory = memory.lock().await;
+    let mut read = Read::Cached;
+    for _ in 0..ROUNDS {
+        let now = Timestamp::now();
+        let Some(gathered) = gather(&context, &key, &mut memory, read, now).await? else {
+            context.forget(&key);
+            return Ok(Action::await_change());
+        };
+        if gathered.unasked && !under_way(&gathered.stored) {
+            // The registry's first answer wakes us.
+            return Ok(Action::await_change());
+        }
+        let step = keeper_rollout::step(&gathered.plan, &gathered.stored, &gathered.observation, now);
+        memory.refused = None;
+        memory.watch = step.watch.clone();
+        say(&context, &gathered, &step, &mut memory);
+        let face = Face::of(&step, state(&gathered.stored));
+        let outcome = carry_out(&context, &gathered, &step, face.as_ref(), &mut memory).await;
+        if let Some(face) = face.filter(|_| !matches!(outcome, Ok(Outcome::Again(_)))) {
+            show(&context, &gathered, &face, &mut memory).await;
+        }
+        match outcome? {
+            Outcome::Again(next) => read = next,
+            Outcome::Soon => return Ok(Action::requeue(SOON)),
+            Outcome::Done => {
+                memory.failures = 0;
+                return Ok(sleep(&step, now));
+            }
+        }
+    }
+    Ok(Action::requeue(SOON))
+}
+
+/// A workload that nobody asked us to manage, and that we have nothing on.
+fn is_idle(context: &Context, key: &Key, object: &DynamicObject) -> bool {
+    let ours = object.labels().get(keeper_api::keys::CANARY_LABEL).is_some_and(|label| label == "true");
+    let name = canary_name(object);
+    !ours && context.view.record(&key.0, &name).is_none() && context.view.pod(&key.0, &name).is_none()
+}
+
+fn state(stored: &Stored) -> &State {
+    match stored {
+        Stored::Readable(record) => &record.state,
+        Stored::Absent | Stored::Unreadable(_) => &State::Settled,
+    }
+}
+
+fn under_way(stored: &Stored) -> bool {
+    state(stored).run().is_some()
+}
+
+fn sleep(step: &Step, now: Timestamp) -> Action {
+    let Some(at) = step.wake_at else { return Action::await_change() };
+    let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+    Action::requeue(left.max(SHORTEST_SLEEP))
+}
+
+/// One line in the log for each change of phase or reason.
+fn say(context: &Context, gathered: &Gathered, step: &Step, memory: &mut Memory) {
+    let (namespace, workload) = &gathered.key;
+    if memory.phase != Some(step.phase) {
+        memory.phase = Some(step.phase);
+        context.shared.metrics.phase(&gathered.key, Some(step.phase));
+    }
+    let said = (step.phase.to_string(), step.because.reason().to_owned());
+    if memory.said.as_ref() == Some(&said) || matches!(step.because, Because::ReadingAfresh | Because::ViewStale) {
+        return;
+    }
+    let (phase, reason) = (step.phase.as_str(), step.because.reason());
+    if step.because.is_warning() {
+        tracing::warn!(target: "rollout", namespace, workload, phase, reason, "{}", step.because);
+    } else {
+        tracing::info!(target: "rollout", namespace, workload, phase, reason, "{}", step.because);
+    }
+    memory.said = Some(said);
+}
+
+/// Event and annotations. What can't be shown doesn't hold up the rollout: the next change shows itself.
+async fn show(context: &Context, gathered: &Gathered, face: &Face, memory: &mut Memory) {
+    let cluster = &context.shared.cluster;
+    let current = memory.workload.over(context.view.workload(&gathered.key.0, &gathered.key.1), Timestamp::now());
+    let workload = current.unwrap_or_else(|| Arc::clone(&gathered.workload));
+    if face.is_shown_on(&workload) && !under_way(&gathered.stored) {
+        return;
+    }
+    context.shared.metrics.transition(&face.reason);
+    let event = Told { run: &face.run, reason: &face.reason, note: &face.message, warning: face.warning };
+    if let Err(error) = cluster.tell(&workload, &event).await {
+        tracing::warn!(%error, "an event could not be told");
+    }
+    // While a promotion is on its way the workload's version must stay what the patch tests.
+    if face.phase == Phase::Promoting || face.is_shown_on(&workload) {
+        return;
+    }
+    match cluster.show(&workload, &face.annotations()).await {
+        Ok(shown) => memory.workload.wrote(workload.resource_version(), shown),
+        Err(error) => tracing::warn!(%error, "the phase could not be shown"),
+    }
+}
+
+/// How long to wait after a failure: longer each time, to five minutes, with jitter, per workload.
+pub(crate) fn failed(object: &DynamicObject, error: &ClusterError, context: &Context) -> Action {
+    let key: Key = (object.namespace().unwrap_or_default(), object.name_any());
+    context.shared.metrics.reconciled(error.kind());
+    let failures = context.memory(&key).try_lock().map_or(1, |mut memory| {
+        memory.failures = memory.failures.saturating_add(1);
+        memory.failures
+    });
+    tracing::warn!(namespace = key.0, workload = key.1, error = %chain(error), failures, "will try again");
+    Action::requeue(backoff(failures, jitter(&key, failures)))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+
+/// Half a second, doubled with each failure, up to five minutes; shortened by up to a half by `jitter` (0 to 1).
+fn backoff(failures: u32, jitter: f64) -> Duration {
+    let doubled = Duration::from_millis(500).saturating_mul(1 << failures.saturating_sub(1).min(10));
+    doubled.min(LONGEST_BACKOFF).mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
+}
+
+/// Spreads workloads that fail together.
+fn jitter(key: &Key, failures: u32) -> f64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write(key.1.as_bytes());
+    hasher.write_u32(failures);
+    #[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
+    let share = (hasher.finish() % 1000) as f64 / 1000.0;
+    share
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_grows_to_its_bound() {
+        assert_eq!(backoff(1, 0.0), Duration::from_millis(500));
+        assert_eq!(backoff(4, 0.0), Duration::from_secs(4));
+        assert_eq!(backoff(1000, 0.0), LONGEST_BACKOFF);
+        assert_eq!(backoff(1000, 1.0), LONGEST_BACKOFF / 2);
+    }
+}

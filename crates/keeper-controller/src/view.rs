@@ -1,0 +1,266 @@
+//! What we see of the cluster through watches: one store a kind, trimmed to the fields that are used.
+
+use crate::json;
+use crate::kind;
+use futures::future::Ready;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, future, stream};
+use jiff::Timestamp;
+use kube::api::{Api, DynamicObject};
+use kube::core::ApiResource;
+use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch};
+use kube::{Client, ResourceExt};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The label that a canary, and the record of its rollouts, carry: the workload's name.
+pub(crate) use keeper_api::keys::CANARY_OF;
+
+/// The stores of one scope: a namespace, or the whole cluster.
+pub(crate) struct View {
+    pub(crate) workloads: Store<DynamicObject>,
+    pub(crate) records: Store<DynamicObject>,
+    replica_sets: Store<DynamicObject>,
+    pods: Store<DynamicObject>,
+    services: Store<DynamicObject>,
+    slices: Store<DynamicObject>,
+    health: Arc<Health>,
+}
+
+/// Since when a watch fails, by kind.
+#[derive(Default)]
+struct Health(Mutex<BTreeMap<String, Timestamp>>);
+
+/// How long a watch may fail before what it feeds counts as stale, in seconds.
+const STALE_AFTER: i64 = 30;
+
+impl View {
+    /// Starts watching. The stream must be driven; it gives the workloads that something happened to.
+    pub(crate) fn open(
+        client: &Client,
+        namespace: Option<&str>,
+    ) -> (Arc<Self>, BoxStream<'static, ObjectRef<DynamicObject>>) {
+        let health = Arc::new(Health::default());
+        let all = watcher::Config::default();
+        let follow = |kind: ApiResource, config: watcher::Config, trim: fn(&mut DynamicObject)| {
+            follow(client, namespace, kind, config, trim, Arc::clone(&health))
+        };
+        let (workloads, a) = follow(kind::deployment(), all.clone(), trim_workload);
+        let (records, b) = follow(kind::config_map(), all.clone().labels(kind::RECORDS), trim_nothing);
+        let (replica_sets, c) = follow(kind::replica_set(), all.clone(), trim_to_metadata);
+        let (pods, d) = follow(kind::pod(), all.clone(), trim_pod);
+        let (services, e) = follow(kind::service(), all.clone(), trim_service);
+        let (slices, f) = follow(kind::endpoint_slice(), all, trim_slice);
+        let view = Arc::new(Self { workloads, records, replica_sets, pods, services, slices, health });
+        let by_owner = Arc::clone(&view);
+        let by_slice = Arc::clone(&view);
+        let triggers = stream::select_all([
+            a.map(|workload| vec![reference(&workload)]).boxed(),
+            b.map(|record| owner_of(&record, "Deployment").into_iter().collect()).boxed(),
+            c.map(|_| Vec::new()).boxed(),
+            d.map(move |pod| by_owner.workload_of(&pod).into_iter().collect()).boxed(),
+            e.map(|_| Vec::new()).boxed(),
+            f.map(move |slice| by_slice.live_in(&slice.namespace().unwrap_or_default())).boxed(),
+        ]);
+        (view, triggers.flat_map(stream::iter).boxed())
+    }
+
+    /// Waits until every store was filled once.
+    pub(crate) async fn ready(&self) {
+        let stores = [&self.workloads, &self.records, &self.replica_sets, &self.pods, &self.services, &self.slices];
+        for store in stores {
+            // The writer lives as long as the stream that feeds it; where it is gone, the program is ending.
+            let _ = store.wait_until_ready().await;
+        }
+    }
+
+    /// Whether what is seen is fresh; else which watch fails.
+    pub(crate) fn fresh(&self, now: Timestamp) -> Result<(), String> {
+        let failing = self.health.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match failing.iter().find(|(_, since)| now.as_second() - since.as_second() > STALE_AFTER) {
+            None => Ok(()),
+            Some((kind, since)) => Err(format!("the watch of {kind} fails since {since}")),
+        }
+    }
+
+    pub(crate) fn workload(&self, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
+        self.workloads.get(&ObjectRef::new_with(name, kind::deployment()).within(namespace))
+    }
+
+    pub(crate) fn record(&self, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
+        self.records.get(&ObjectRef::new_with(name, kind::config_map()).within(namespace))
+    }
+
+    pub(crate) fn pod(&self, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
+        self.pods.get(&ObjectRef::new_with(name, kind::pod()).within(namespace))
+    }
+
+    /// The production pods: those that a ReplicaSet of the workload controls, found through the chain of controllers.
+    pub(crate) fn production_pods(&self, namespace: &str, workload_uid: &str) -> Vec<Arc<DynamicObject>> {
+        let ours = |set: &Arc<DynamicObject>| controller_uid(set) == Some(workload_uid);
+        let sets: Vec<String> = self.replica_sets.state().iter().filter(|s| ours(s)).filter_map(|s| s.uid()).collect();
+        let here = |pod: &Arc<DynamicObject>| pod.namespace().as_deref() == Some(namespace);
+        let owned =
+            |pod: &Arc<DynamicObject>| controller_uid(pod).is_some_and(|owner| sets.iter().any(|set| set == owner));
+        self.pods.state().into_iter().filter(here).filter(owned).collect()
+    }
+
+    /// The ReplicaSets of a namespace.
+    pub(crate) fn replica_sets(&self, namespace: &str) -> Vec<Arc<DynamicObject>> {
+        in_namespace(&self.replica_sets, namespace)
+    }
+
+    /// The Services of a namespace.
+    pub(crate) fn services(&self, namespace: &str) -> Vec<Arc<DynamicObject>> {
+        in_namespace(&self.services, namespace)
+    }
+
+    /// The EndpointSlices of a namespace.
+    pub(crate) fn slices(&self, namespace: &str) -> Vec<Arc<DynamicObject>> {
+        in_namespace(&self.slices, namespace)
+    }
+
+    /// Every canary there is, terminating ones too.
+    pub(crate) fn canaries(&self) -> Vec<Arc<DynamicObject>> {
+        self.pods.state().into_iter().filter(|pod| pod.labels().contains_key(CANARY_OF)).collect()
+    }
+
+    fn workload_of(&self, pod: &DynamicObject) -> Option<ObjectRef<DynamicObject>> {
+        if pod.labels().contains_key(CANARY_OF) {
+            return owner_of(pod, "Deployment");
+        }
+        let set = owner_of(pod, "ReplicaSet")?;
+        let name = ObjectRef::new_with(&set.name, kind::replica_set()).within(&pod.namespace()?);
+        owner_of(self.replica_sets.get(&name)?.as_ref(), "Deployment")
+    }
+
+    /// The workloads with a run under way in a namespace: an EndpointSlice may have listed their canary.
+    fn live_in(&self, namespace: &str) -> Vec<ObjectRef<DynamicObject>> {
+        let canaries = self.canaries();
+        let here = canaries.iter().filter(|pod| pod.namespace().as_deref() == Some(namespace));
+        here.filter_map(|pod| owner_of(pod, "Deployment")).collect()
+    }
+}
+
+fn in_namespace(store: &Store<DynamicObject>, namespace: &str) -> Vec<Arc<DynamicObject>> {
+    store.state().into_iter().filter(|object| object.namespace().as_deref() == Some(namespace)).collect()
+}
+
+pub(crate) fn reference(workload: &DynamicObject) -> ObjectRef<DynamicObject> {
+    ObjectRef::from_obj_with(workload, kind::deployment())
+}
+
+/// The owner of that kind, whichever reference names it.
+pub(crate) fn owner_of(object: &DynamicObject, kind_name: &str) -> Option<ObjectRef<DynamicObject>> {
+    let owner = object.owner_references().iter().find(|owner| owner.kind == kind_name)?;
+    let kind = if kind_name == "Deployment" { kind::deployment() } else { kind::replica_set() };
+    Some(ObjectRef::new_with(&owner.name, kind).within(&object.namespace()?))
+}
+
+pub(crate) fn controller_uid(object: &DynamicObject) -> Option<&str> {
+    let controls = object.owner_references().iter().find(|owner| owner.controller == Some(true))?;
+    Some(&controls.uid)
+}
+
+fn follow(
+    client: &Client,
+    namespace: Option<&str>,
+    kind: ApiResource,
+    config: watcher::Config,
+    trim: fn(&mut DynamicObject),
+    health: Arc<Health>,
+) -> (Store<DynamicObject>, impl Stream<Item = DynamicObject> + Send + 'static) {
+    let api: Api<DynamicObject> = match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
+        None => Api::all_with(client.clone(), &kind),
+    };
+    let (reader, writer) = store_of(kind.clone());
+    let noted =
+        move |event: &Result<Event<DynamicObject>, watcher::Error>| health.note(&kind.kind, event.as_ref().err());
+    let events = watch(api, config).default_backoff().modify(trim).reflect(writer).inspect(noted);
+    (reader, events.touched_objects().filter_map(ok))
+}
+
+fn store_of(kind: ApiResource) -> (Store<DynamicObject>, store::Writer<DynamicObject>) {
+    let writer = store::Writer::new(kind);
+    (writer.as_reader(), writer)
+}
+
+/// A watch that fails is noted in its health and tries again by itself.
+fn ok(event: Result<DynamicObject, watcher::Error>) -> Ready<Option<DynamicObject>> {
+    future::ready(event.ok())
+}
+
+impl Health {
+    fn note(&self, kind: &str, error: Option<&watcher::Error>) {
+        let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            None => {
+                failing.remove(kind);
+            }
+            Some(error) => {
+                tracing::debug!(kind, %error, "a watch failed and is tried again");
+                failing.entry(kind.to_owned()).or_insert_with(Timestamp::now);
+            }
+        }
+    }
+}
+
+fn trim_nothing(_: &mut DynamicObject) {}
+
+/// A workload that isn't ours is kept as a name.
+fn trim_workload(workload: &mut DynamicObject) {
+    workload.managed_fields_mut().clear();
+    let ours = workload.labels().contains_key(keeper_api::keys::CANARY_LABEL);
+    if !ours {
+        trim_to_metadata(workload);
+        workload.annotations_mut().clear();
+    }
+}
+
+fn trim_to_metadata(object: &mut DynamicObject) {
+    object.managed_fields_mut().clear();
+    let selector = object.data.pointer("/spec/selector").cloned().unwrap_or(Value::Null);
+    object.data = json!({ "spec": { "selector": selector } });
+}
+
+fn trim_pod(pod: &mut DynamicObject) {
+    pod.managed_fields_mut().clear();
+    pod.annotations_mut().retain(|key, _| key.starts_with(keeper_api::keys::PREFIX));
+    let container = |status: &Value| {
+        let mut kept = json!({});
+        for key in ["name", "ready", "restartCount", "imageID", "state", "lastState"] {
+            if let (Some(value), Some(kept)) = (status.get(key), kept.as_object_mut()) {
+                kept.insert(key.to_owned(), value.clone());
+            }
+        }
+        kept
+    };
+    let containers: Vec<Value> = json::list(&pod.data, "/status/containerStatuses").iter().map(container).collect();
+    let status = json!({
+        "phase": pod.data.pointer("/status/phase"),
+        "reason": pod.data.pointer("/status/reason"),
+        "message": pod.data.pointer("/status/message"),
+        "podIP": pod.data.pointer("/status/podIP"),
+        "conditions": pod.data.pointer("/status/conditions"),
+        "containerStatuses": containers,
+    });
+    pod.data = json!({ "status": status });
+}
+
+fn trim_service(service: &mut DynamicObject) {
+    service.managed_fields_mut().clear();
+    service.annotations_mut().clear();
+    let selector = service.data.pointer("/spec/selector").cloned().unwrap_or(Value::Null);
+    service.data = json!({ "spec": { "selector": selector } });
+}
+
+fn trim_slice(slice: &mut DynamicObject) {
+    slice.managed_fields_mut().clear();
+    slice.annotations_mut().clear();
+    let endpoints = slice.data.get("endpoints").cloned().unwrap_or(Value::Null);
+    slice.data = json!({ "endpoints": endpoints });
+}
