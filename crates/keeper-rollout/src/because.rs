@@ -307,11 +307,7 @@ impl fmt::Display for Because {
             Self::PromotionNotedAgain => f.write_str("the workload changed since the verdict: noting it again"),
             Self::RollingOut(r) => write!(f, "production is patched to {} and rolls out", r.short()),
             Self::Promoted { revision, proof, late } => {
-                write!(f, "production runs {}: {proof}", revision.short())?;
-                match late.first() {
-                    None => Ok(()),
-                    Some(alert) => write!(f, "; {} alert(s) came after the patch, first {alert}", late.len()),
-                }
+                write!(f, "production runs {}: {proof}{}", revision.short(), Late(late))
             }
             Self::Rejected(r, fault) => write!(f, "{} is rejected: {fault}", r.short()),
             Self::Inconclusive(r, obstacle) => write!(f, "{} could not be judged: {obstacle}", r.short()),
@@ -399,8 +395,21 @@ impl fmt::Display for StoredAlert {
     }
 }
 
+/// The alerts that came after the patch, as the end of a sentence.
+pub(crate) struct Late<'a>(pub(crate) &'a [StoredAlert]);
+
+impl fmt::Display for Late<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => Ok(()),
+            [alert] => write!(f, "; after the patch came {alert}"),
+            [alert, ..] => write!(f, "; after the patch came {} alerts, first {alert}", self.0.len()),
+        }
+    }
+}
+
 /// A duration as people write it: whole seconds below a minute, else minutes and seconds.
-struct Span(Duration);
+pub(crate) struct Span(pub(crate) Duration);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

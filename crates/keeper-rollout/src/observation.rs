@@ -160,10 +160,10 @@ pub struct Watch {
     pub canary: Uid,
     /// The `lastTransitionTime` of its Ready condition.
     pub ready_changed: Timestamp,
-    /// What the record held when this watch began.
+    /// What the record held when this watch began, and what it observed before its clock last stood still.
     pub base: std::time::Duration,
-    /// When it began.
-    pub since: Timestamp,
+    /// Since when its clock runs; `None` while it stands still: the canary can't be reached, or isn't measured.
+    pub since: Option<Timestamp>,
     /// The last look of it.
     pub last: Timestamp,
 }

@@ -55,7 +55,7 @@ impl Plan {
     /// How long evidence is fresh: three looks or 30 s, the longer. A gap beyond it breaks the watch.
     #[must_use]
     pub fn fresh_for(&self) -> Duration {
-        (self.look_interval * 3).max(Duration::from_secs(30))
+        self.look_interval.saturating_mul(3).max(Duration::from_secs(30))
     }
 
     /// How much newly observed time is worth a write of the record: a quarter of the incubation, and not less than
@@ -69,6 +69,6 @@ impl Plan {
     /// longest incubation and `grace` (default 10 min).
     #[must_use]
     pub fn canary_lifetime(&self, grace: Duration) -> Duration {
-        self.launch_deadline + self.max_incubation + grace
+        self.launch_deadline.saturating_add(self.max_incubation).saturating_add(grace)
     }
 }

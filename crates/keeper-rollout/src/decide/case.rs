@@ -42,7 +42,7 @@ impl Case<'_> {
     /// The attempt ends without an outcome worth remembering.
     pub(super) fn settle(&self, because: Because) -> Step {
         let record = Record { state: State::Settled, ..self.record.clone() };
-        self.write(record, because, self.removal())
+        self.end(record, because)
     }
 
     /// The attempt ends: the revision is bad.
@@ -88,7 +88,7 @@ impl Case<'_> {
     }
 
     /// The outcome is recorded, then the canary goes; where the store keeps refusing, the canary goes all the same.
-    fn end(&self, record: Record, because: Because) -> Step {
+    pub(super) fn end(&self, record: Record, because: Because) -> Step {
         let mut step = self.write(record, because, self.removal());
         if self.see.store_refuses {
             step.orders.reverse();

@@ -2,6 +2,7 @@
 
 use super::case::Case;
 use super::running;
+use crate::because::{Late, Span};
 use crate::guard::Guard;
 use crate::names::Revision;
 use crate::observation::{Production, Read, Refused, Rollout, Wanted};
@@ -17,22 +18,20 @@ pub(super) fn decide(case: &Case<'_>, run: &Run, sending: &Sending) -> Step {
     if case.see.read != Read::Production {
         return case.read(Afresh::Production, Because::ReadingAfresh);
     }
-    let workload = &case.see.workload;
-    if workload.generation == sending.generation {
-        return match against(case, run, sending) {
-            Some((record, because)) => leave_unsent(case, run, sending, record, because),
-            None => send_again(case, run, sending),
-        };
+    match against(case, run, sending) {
+        Some((record, because)) => leave_unsent(case, run, sending, record, because),
+        None => send(case, run, sending),
     }
-    let same = workload.template == run.template && runs(&workload.production, &run.from);
-    if same && workload.opted_in {
-        return note_again(case, run, sending);
-    }
-    case.settle(if workload.opted_in { changed(case, run) } else { Because::OptedOut })
 }
 
-fn changed(case: &Case<'_>, run: &Run) -> Because {
-    if case.see.workload.template == run.template { Because::ProductionChanged } else { Because::TemplateChanged }
+/// What others did to production since it was noted, if it is more than to scale it.
+fn changed(case: &Case<'_>, run: &Run, sending: &Sending) -> Option<Because> {
+    let workload = &case.see.workload;
+    if workload.template != run.template {
+        return Some(Because::TemplateChanged);
+    }
+    let moved = workload.generation != sending.generation;
+    (moved && !runs(&workload.production, &run.from)).then_some(Because::ProductionChanged)
 }
 
 fn runs(production: &Production, revision: &Revision) -> bool {
@@ -58,11 +57,11 @@ fn accepted(case: &Case<'_>, run: &Run, sending: &Sending) -> Step {
         Rollout::Complete => return promoted(case, run, sending),
         Rollout::Stuck(why) => why.clone(),
         Rollout::Progressing if case.passed(sending.since, case.plan.rollout_deadline) => {
-            format!("not complete after {} s", case.plan.rollout_deadline.as_secs())
+            format!("not complete after {}", Span(case.plan.rollout_deadline))
         }
         Rollout::Progressing => return case.wait(Because::RollingOut(revision.clone())),
     };
-    let because = Because::PromotedNotRolledOut(revision.clone(), why);
+    let because = Because::PromotedNotRolledOut(revision.clone(), format!("{why}{}", Late(&run.alerts)));
     let ended = Ended { revision: revision.clone(), told: Told::of(&because, case.now) };
     let record = after(case, run, sending, State::Held(ended, Hold::NotRolledOut));
     case.write(record, because, None)
@@ -108,6 +107,9 @@ fn against(case: &Case<'_>, run: &Run, sending: &Sending) -> Option<(Record, Bec
     if !workload.opted_in {
         return settled(Because::OptedOut);
     }
+    if let Some(because) = changed(case, run, sending) {
+        return settled(because);
+    }
     if workload.paused {
         return settled(Because::Paused(run.revision.clone()));
     }
@@ -148,7 +150,7 @@ fn canary_stands(case: &Case<'_>, run: &Run, sending: &Sending) -> bool {
 }
 
 /// Not accepted, and nothing speaks against it: sent, with the version noted; noted again first where that moved.
-fn send_again(case: &Case<'_>, run: &Run, sending: &Sending) -> Step {
+fn send(case: &Case<'_>, run: &Run, sending: &Sending) -> Step {
     if case.see.workload.version != sending.version {
         return note_again(case, run, sending);
     }
@@ -165,7 +167,7 @@ fn note_again(case: &Case<'_>, run: &Run, sending: &Sending) -> Step {
 
 /// Leaves `Promoting` unsent: first a fence, so that a patch still on its way can't land; then the outcome.
 fn leave_unsent(case: &Case<'_>, run: &Run, sending: &Sending, record: Record, because: Because) -> Step {
-    let mut step = case.write(record, because, case.removal());
+    let mut step = case.end(record, because);
     if case.guards.on(Guard::Fence) && case.see.workload.version == sending.version {
         step.orders.insert(0, Order::Fence { run: run.id.clone(), version: sending.version.clone() });
     }

@@ -136,7 +136,7 @@ fn mid_rollout() -> Blocker {
 
 fn launch(case: &Case<'_>, wanted: &Revision, production: &Revision) -> Step {
     let mut record = case.record.clone();
-    record.runs += 1;
+    record.runs = record.runs.saturating_add(1);
     let run = run_id(record.runs, case.now);
     record.state = State::Launching(Run {
         id: run.clone(),

@@ -44,15 +44,21 @@ fn is_ready(case: &Case<'_>, run: &Run) -> bool {
 
 /// What kept the canary from starting decides the outcome.
 fn overdue(case: &Case<'_>, run: &Run) -> Step {
-    let fault = match case.mine(run).map(|canary| canary.trouble.clone()) {
-        None => return case.inconclusive(run, Obstacle::NotCreated),
-        Some(Some(trouble)) if !trouble.is_the_images_fault() => {
-            return case.inconclusive(run, Obstacle::CannotStart(trouble));
-        }
-        Some(Some(trouble)) => Fault::Trouble(trouble),
-        Some(None) => Fault::NeverReady(case.plan.launch_deadline),
+    let Some(canary) = case.mine(run) else {
+        let paused = case.see.workload.paused;
+        return if paused { pause(case, run) } else { case.inconclusive(run, Obstacle::NotCreated) };
     };
-    case.reject(run, fault)
+    match &canary.trouble {
+        Some(trouble) if trouble.is_the_images_fault() => case.reject(run, Fault::Trouble(trouble.clone())),
+        Some(trouble) => case.inconclusive(run, Obstacle::CannotStart(trouble.clone())),
+        None if canary.terminating => case.inconclusive(run, Obstacle::NotCreated),
+        None => case.reject(run, Fault::NeverReady(case.plan.launch_deadline)),
+    }
+}
+
+/// Paused before there was a canary: nothing is lost by starting over.
+fn pause(case: &Case<'_>, run: &Run) -> Step {
+    case.settle(Because::Paused(run.revision.clone()))
 }
 
 fn create(case: &Case<'_>, run: &Run) -> Step {
@@ -86,7 +92,8 @@ pub(super) fn incubating(case: &Case<'_>, run: &Run, watched: &Watched) -> Step 
         return in_time(case, run, watched, start_at_zero(case, run, watched, canary));
     }
     if let Some(command) = promote_command(case, run) {
-        return promote(case, run, watched, Some(command), Proof::Person);
+        let step = promote(case, run, watched, Some(command), Proof::Person);
+        return in_time(case, run, watched, step);
     }
     let step = watching(case, run, watched, canary);
     in_time(case, run, watched, step)
@@ -103,11 +110,8 @@ fn start_at_zero(case: &Case<'_>, run: &Run, watched: &Watched, canary: &Canary)
 }
 
 fn watching(case: &Case<'_>, run: &Run, watched: &Watched, canary: &Canary) -> Step {
-    if let Reach::Missing(services) = &canary.reachable {
-        return case.wait(Because::NotReachable(services.clone()));
-    }
-    if let Some(because) = not_measured(case) {
-        return case.wait(because);
+    if let Some(because) = unseen(case, canary) {
+        return Step { watch: Some(watch::stand_still(case, canary, watched)), ..case.wait(because) };
     }
     let watch = watch::go_on(case, canary, watched);
     let observed = watch::observed(case, &watch, watched);
@@ -120,7 +124,7 @@ fn watching(case: &Case<'_>, run: &Run, watched: &Watched, canary: &Canary) -> S
         return Step { watch: Some(watch), ..step };
     }
     let because = Because::Watching { observed, of: case.plan.incubation };
-    let step = if observed >= watched.observed + case.plan.worth_recording() {
+    let step = if observed >= watched.observed.saturating_add(case.plan.worth_recording()) {
         let watched = Watched { observed, ..watched.clone() };
         let record = Record { state: State::Incubating(run.clone(), watched), ..case.record.clone() };
         case.write(record, because, None)
@@ -200,7 +204,11 @@ pub(super) fn unhealthy(case: &Case<'_>) -> Option<Fault> {
     })
 }
 
-fn not_measured(case: &Case<'_>) -> Option<Because> {
+/// Why the clock stands still, if it does.
+fn unseen(case: &Case<'_>, canary: &Canary) -> Option<Because> {
+    if let Reach::Missing(services) = &canary.reachable {
+        return Some(Because::NotReachable(services.clone()));
+    }
     let blind = case.see.signals.iter().find(|looked| !looked.verdict.is_measured())?;
     unknown(blind)
 }
@@ -228,7 +236,7 @@ fn lost(case: &Case<'_>, run: &Run) -> Step {
     }
     let recreated = run.recreated.saturating_add(1);
     let mut record = case.record.clone();
-    record.runs += 1;
+    record.runs = record.runs.saturating_add(1);
     record.state = State::Launching(Run {
         id: run_id(record.runs, case.now),
         recreated,

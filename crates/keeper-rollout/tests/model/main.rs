@@ -73,6 +73,33 @@ fn configurations() -> Vec<Config> {
     ]
 }
 
+/// Larger ones, for the whole check alone.
+fn larger() -> Vec<Config> {
+    let new = Config::new;
+    vec![
+        new("two with old views, alert", Incubating).operators(2, Each).once(&[Alert]),
+        new("two with old views, undo", Incubating).operators(2, Each).once(&[Undo]),
+        new("two with old views, from cold", Cold).operators(2, Each).once(&[Restart]),
+        new("two and a busy person", Incubating).operators(2, Snapshot).once(&[Undo, Edit, Command, Scale]),
+        new("two, two late requests", Incubating).operators(2, Snapshot).with(LateRequest, 2).once(&[Alert, Crash]),
+        new("two, after a promotion", Promoted).operators(2, Snapshot).with(Tag, 2).once(&[Undo, Command, Crash]),
+        new("everything to the canary", Cold).looks(2).once(&[
+            Alert,
+            Restart,
+            Flap,
+            PodDelete,
+            Expire,
+            Wait,
+            LateRequest,
+        ]),
+        new("a person, pause and opt-out", Incubating).with(Pause, 2).with(OptOut, 2).once(&[
+            Undo,
+            Command,
+            LateRequest,
+        ]),
+    ]
+}
+
 fn run(config: &Config, bounds: Bounds) -> Found {
     let found = search(config, bounds);
     println!("{}", found.line(config));
@@ -83,10 +110,9 @@ fn run(config: &Config, bounds: Bounds) -> Found {
 }
 
 /// Searches all configurations, two at a time, and asserts that nothing is wrong and everything is reached.
-fn hold(states: usize, fair: u64) {
+fn hold(configurations: &[Config], states: usize, fair: u64) {
     let states = std::env::var("KEEPER_MODEL_STATES").ok().map_or(states, |n| n.parse().expect("a number of states"));
     let bounds = Bounds { states, fair, until: None };
-    let configurations = configurations();
     let (first, second): (Vec<_>, Vec<_>) = configurations.iter().enumerate().partition(|(index, _)| index % 2 == 0);
     let all = |some: Vec<(usize, &Config)>| some.into_iter().map(|(_, config)| run(config, bounds)).collect::<Vec<_>>();
     let found = std::thread::scope(|scope| {
@@ -104,13 +130,13 @@ fn hold(states: usize, fair: u64) {
 
 #[test]
 fn the_protocol_holds() {
-    hold(250_000, 101);
+    hold(&configurations(), 250_000, 101);
 }
 
 #[test]
 #[ignore = "several minutes in a release build: `cargo xtask model`"]
 fn the_protocol_holds_in_whole() {
-    hold(3_000_000, 51);
+    hold(&[configurations(), larger()].concat(), 3_000_000, 51);
 }
 
 /// With that guard off, the search must find that violation.

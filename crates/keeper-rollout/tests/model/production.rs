@@ -172,7 +172,7 @@ fn to_watch(w: &world::Watch) -> Watch {
         canary: name(&NAMES.uids, w.canary),
         ready_changed: ready_changed(w.epoch),
         base: LOOK * u32::from(w.base),
-        since: looks_ago(w.looks + last),
+        since: Some(looks_ago(w.looks + last)),
         last: looks_ago(last),
     }
 }
@@ -185,7 +185,7 @@ fn back_to_watch(config: &Config, watch: Option<&Watch>) -> world::Watch {
         canary: uid(&w.canary),
         epoch: epoch(w.ready_changed),
         base: looks(w.base),
-        looks: looks(Duration::try_from(w.last.duration_since(w.since)).unwrap()).min(config.looks),
+        looks: looks(Duration::try_from(w.last.duration_since(w.since.unwrap())).unwrap()).min(config.looks),
         looked: w.last == at(NOW),
     }
 }
