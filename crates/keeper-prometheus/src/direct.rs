@@ -109,8 +109,10 @@ impl Scrape for DirectScrape {
 }
 
 fn reading(read: Exposition, metric: &str, family: &str, at: Timestamp) -> Reading {
-    let process_start = read.samples.iter().find(|sample| sample.series.name == PROCESS_START);
-    let process_start = process_start.map(|sample| sample.value).filter(|start| start.is_finite());
+    // Several starts are those of several processes behind one port: none of them is the counter's.
+    let mut starts =
+        read.samples.iter().filter(|sample| sample.series.name == PROCESS_START).map(|sample| sample.value);
+    let process_start = starts.next().filter(|start| start.is_finite() && starts.next().is_none());
     let described = read.families.contains(metric) || read.families.contains(family);
     let samples: Vec<_> = read.samples.into_iter().filter(|sample| sample.series.name == metric).collect();
     Reading { at, exposed: described || !samples.is_empty(), samples, process_start }

@@ -6,12 +6,14 @@ use crate::{ErrorRateSettings, Reading, Scrape, ScrapeError, SettingsError};
 use futures::future::{join, join_all};
 use keeper_signal::{HealthSignal, Look, Looking, Verdict, Why};
 use regex_lite::Regex;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 /// The share of a canary's requests that fail, over its whole life, judged at each look.
 ///
-/// - It can't be read, the answer is no exposition, the counter isn't there or carries no status code: not measured.
+/// - It can't be read, the answer is no exposition, the counter isn't there, carries no status code or reads NaN: not
+///   measured.
 /// - Fewer requests than [`min_request_count`](ErrorRateSettings::min_request_count): not enough.
 /// - A rate at [`threshold_percent`](ErrorRateSettings::threshold_percent) or above: unhealthy.
 ///
@@ -57,13 +59,7 @@ impl ErrorRate {
 
     fn count_canary(&mut self, uid: &str, reading: &Reading) -> Result<(), String> {
         self.start_over_for(uid);
-        let metric = &self.settings.metric;
-        if !reading.exposed {
-            return Err(format!("the pod does not expose {metric}"));
-        }
-        if !reading.samples.is_empty() && !reading.samples.iter().any(|sample| self.code(&sample.series).is_some()) {
-            return Err(format!("no series of {metric} has a label {}", self.settings.code_labels.join(" or ")));
-        }
+        self.check(reading)?;
         let now = self.sums(reading);
         let restored = self.restored.take();
         let origin = if restored.is_some() { Origin::FirstReading } else { Origin::Zero };
@@ -80,6 +76,27 @@ impl ErrorRate {
         }
         let (total, process_start) = (self.counts.canary, reading.process_start);
         self.last = Some(Stored { uid: uid.to_owned(), at: reading.at, process_start, total, last: now });
+        Ok(())
+    }
+
+    /// Whether all of a reading can be counted. A part alone would be: a series of errors that reads NaN is no series
+    /// without errors.
+    fn check(&self, reading: &Reading) -> Result<(), String> {
+        let metric = &self.settings.metric;
+        if !reading.exposed {
+            return Err(format!("the pod does not expose {metric}"));
+        }
+        let coded = || reading.samples.iter().filter(|sample| self.code(&sample.series).is_some());
+        if !reading.samples.is_empty() && coded().next().is_none() {
+            return Err(format!("no series of {metric} has a label {}", self.settings.code_labels.join(" or ")));
+        }
+        if let Some(why) = coded().find_map(|sample| problem_of(sample.value)) {
+            return Err(format!("a value of {metric} {why}"));
+        }
+        let distinct: BTreeSet<_> = coded().map(|sample| &sample.series).collect();
+        if distinct.len() < coded().count() {
+            return Err(format!("a series of {metric} stands there twice"));
+        }
         Ok(())
     }
 
@@ -108,8 +125,7 @@ impl ErrorRate {
     }
 
     fn sums(&self, reading: &Reading) -> Tally {
-        let countable = reading.samples.iter().filter(|sample| problem_of(sample.value).is_none());
-        self.tally(countable.map(|sample| (&sample.series, sample.value)))
+        self.tally(reading.samples.iter().map(|sample| (&sample.series, sample.value)))
     }
 
     /// A series without a status code counts as nothing: it is most likely the sum of those with one.
@@ -153,7 +169,10 @@ impl HealthSignal for ErrorRate {
     }
 
     fn restore(&mut self, stored: &str) {
-        self.restored = Stored::read(stored);
+        if let Some(stored) = Stored::read(stored) {
+            (self.counters, self.counts, self.last) = (Counters::default(), Counts::default(), None);
+            self.restored = Some(stored);
+        }
     }
 }
 

@@ -3,12 +3,12 @@
 use crate::ErrorRateSettings;
 use keeper_signal::{Evidence, Verdict, Why};
 
-/// What was counted since the canary was first read.
+/// What was counted so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
-    /// The canary's.
+    /// The canary's, over its whole life.
     pub canary: Tally,
-    /// The baseline pods' over the same time, all together. They are part of the evidence; the threshold is absolute.
+    /// The baseline pods', all together, since each was first read. Part of the evidence; the threshold is absolute.
     pub baseline: Tally,
 }
 

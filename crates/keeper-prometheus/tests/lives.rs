@@ -105,6 +105,19 @@ async fn a_look_that_fails_is_not_measured_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_reading_with_a_value_that_is_no_count_loses_nothing() {
+    let mut canary = Canary::new();
+    assert!(canary.shows(None, 200.0, 1.0).await.starts_with("healthy: 1 of 201"));
+    let not_measured = "unknown: not measured: a value of http_requests_total ";
+    assert_eq!(canary.shows(None, 210.0, f64::NAN).await, format!("{not_measured}is not a number"));
+    assert_eq!(canary.shows(None, -1.0, 1.0).await, format!("{not_measured}is negative"));
+    let twice = "http_requests_total{code=\"200\"} 210\nhttp_requests_total{code=\"200\"} 210\n";
+    let says = canary.answers(None, twice).await;
+    assert_eq!(says, "unknown: not measured: a series of http_requests_total stands there twice");
+    assert!(canary.shows(None, 220.0, 2.0).await.starts_with("healthy: 2 of 222"));
+}
+
+#[tokio::test]
 async fn too_few_requests_are_not_enough() {
     let mut canary = Canary::new();
     assert_eq!(
@@ -150,6 +163,10 @@ async fn another_canary_is_another_count() {
     assert!(fresh.shows(None, 200.0, 0.0).await.starts_with("healthy: 0 of 200"));
     fresh.signal.restore("nonsense");
     assert!(fresh.shows(None, 201.0, 0.0).await.starts_with("healthy: 0 of 201"));
+    let own = fresh.signal.store().unwrap();
+    fresh.shows(None, 300.0, 0.0).await;
+    fresh.signal.restore(&own);
+    assert!(fresh.shows(None, 301.0, 0.0).await.starts_with("healthy: 0 of 301"), "back to what was stored, and on");
 }
 
 #[tokio::test]
