@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use wiremock::matchers::{header_exists, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-const TIMEOUT: Duration = Duration::from_millis(300);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 fn signal(port: u16, settings: ErrorRateSettings) -> ErrorRate {
     ErrorRate::new(settings, Arc::new(DirectScrape::new(port, "/metrics", TIMEOUT).unwrap())).unwrap()
@@ -105,8 +105,8 @@ async fn an_answer_that_is_none_is_not_measured() {
     assert_eq!(not_measured(&verdict_of(empty, default()).await), "the pod does not expose http_requests_total");
     let began = Instant::now();
     let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(20));
-    assert!(not_measured(&verdict_of(slow, default()).await).ends_with("within 300ms"));
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(not_measured(&verdict_of(slow, default()).await).ends_with("within 1s"));
+    assert!(began.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]

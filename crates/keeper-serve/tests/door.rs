@@ -121,11 +121,10 @@ async fn a_client_that_is_still_sending_sees_the_413() {
 async fn slow_clients_time_out() {
     let folder = tempfile::tempdir().unwrap();
     let door = door(folder.path(), short()).await;
-    let began = Instant::now();
+    // `talk` waits two seconds for an answer, far longer than the door's 300 ms.
     assert_eq!(status(&door.talk("POST /alerts HTTP/1.1\r\nhost: x\r\n").await), 408, "half a head");
     let half = format!("POST /alerts HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n{}\r\nhalf", bearer(TOKEN));
     assert_eq!(status(&door.talk(&half).await), 408, "half a body");
-    assert!(began.elapsed() < Duration::from_secs(2), "both in their 300 ms and not after the client's patience");
     // One byte after the other does not stretch the time-out.
     let mut stream = TcpStream::connect(door.address).await.unwrap();
     let head = format!("POST /alerts HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n{}\r\n", bearer(TOKEN));
@@ -156,7 +155,7 @@ async fn more_admitted_requests_than_places_are_told_to_come_again() {
     let limits = keeper_serve::Limits { connections: 2, ..short() };
     let door = door(folder.path(), limits).await;
     let (first, second, third) = tokio::join!(door.admitted("slow"), door.admitted("slow"), async {
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        door.until(2).await;
         door.talk("").await
     });
     assert_eq!((status(&first), status(&second), status(&third)), (200, 200, 503));
@@ -191,13 +190,13 @@ async fn a_stop_lets_requests_under_way_finish() {
     let door = door(folder.path(), short()).await;
     let _idle = TcpStream::connect(door.address).await.unwrap();
     let (answer, ()) = tokio::join!(door.admitted("slow"), async {
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        door.until(1).await;
         door.stop.cancel();
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(TcpStream::connect(door.address).await.is_err(), "no new connection after the stop");
     });
     assert_eq!(status(&answer), 200);
-    let finished = tokio::time::timeout(Duration::from_millis(500), door.serving);
+    let finished = tokio::time::timeout(Duration::from_millis(1200), door.serving);
     finished.await.expect("nothing is left to wait for").unwrap();
 }
 
@@ -209,7 +208,7 @@ async fn a_stop_does_not_wait_for_ever() {
     let began = Instant::now();
     let hanging = door.admitted("hang");
     let stopping = async {
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        door.until(1).await;
         door.stop.cancel();
     };
     tokio::join!(hanging, stopping);

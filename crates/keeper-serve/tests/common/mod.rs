@@ -55,7 +55,7 @@ pub(crate) fn short() -> Limits {
         body_bytes: 1000,
         header_timeout: Duration::from_millis(300),
         body_timeout: Duration::from_millis(300),
-        answer_timeout: Duration::from_millis(700),
+        answer_timeout: Duration::from_millis(1200),
         connections: 8,
         stop_timeout: Duration::from_millis(1500),
     }
@@ -94,6 +94,13 @@ pub(crate) async fn door(folder: &Path, limits: Limits) -> Running {
 impl Running {
     pub(crate) fn got(&self) -> usize {
         self.receiver.got.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the receiver has got so many bodies.
+    pub(crate) async fn until(&self, got: usize) {
+        while self.got() < got {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Sends these bytes and reads until the server closes or says nothing for two seconds.
