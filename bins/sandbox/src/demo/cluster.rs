@@ -1,0 +1,133 @@
+//! What the demo asks of the cluster: the API server through a client of its own, and the production processes themselves.
+
+use super::manifests::{self, APP, NAMESPACE, PORT};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use kube::api::{Api, ListParams, PostParams};
+use kube::{Client, ResourceExt};
+use miette::{IntoDiagnostic, WrapErr, miette};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::fmt::Debug;
+
+/// The cluster as its users see it.
+#[derive(Clone)]
+pub(super) struct Cluster {
+    client: Client,
+    http: reqwest::Client,
+}
+
+/// Production as its Deployment shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Production {
+    /// The image in the template.
+    pub(super) image: String,
+    /// Moves with every change of the spec.
+    pub(super) generation: i64,
+    /// The whole template.
+    pub(super) template: Value,
+    /// Whether every replica runs it and is available.
+    pub(super) complete: bool,
+    /// What the operator shows: phase, reason, message.
+    pub(super) shown: [String; 3],
+}
+
+impl Cluster {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, http: reqwest::Client::new() }
+    }
+
+    /// Applies the Service and the Deployment, in a namespace of their own.
+    pub(super) async fn create(&self, deployment: Value) -> miette::Result<()> {
+        create::<Namespace>(&Api::all(self.client.clone()), manifests::namespace()).await?;
+        create::<Service>(&self.api(), manifests::service()).await?;
+        create::<Deployment>(&self.api(), deployment).await
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    /// Production now.
+    pub(super) async fn production(&self) -> miette::Result<Production> {
+        let deployment =
+            self.api::<Deployment>().get(APP).await.into_diagnostic().wrap_err("reading the Deployment")?;
+        let shown = ["phase", "reason", "message"].map(|name| {
+            deployment.annotations().get(&format!("canary-keeper.dev/{name}")).cloned().unwrap_or_default()
+        });
+        let generation = deployment.metadata.generation.unwrap_or_default();
+        let spec = deployment.spec;
+        let status = deployment.status.unwrap_or_default();
+        let wanted = spec.replicas.unwrap_or(1);
+        let all = [status.replicas, status.updated_replicas, status.available_replicas];
+        let image = spec.template.spec.iter().flat_map(|pod| &pod.containers).find(|container| container.name == APP);
+        Ok(Production {
+            image: image.and_then(|container| container.image.clone()).unwrap_or_default(),
+            generation,
+            template: serde_json::to_value(&spec.template).into_diagnostic()?,
+            complete: status.observed_generation >= Some(generation)
+                && all.iter().all(|count| count.unwrap_or_default() == wanted),
+            shown,
+        })
+    }
+
+    /// The address of the Service.
+    pub(super) async fn service_url(&self) -> miette::Result<String> {
+        let service = self.api::<Service>().get(APP).await.into_diagnostic().wrap_err("reading the Service")?;
+        let address =
+            service.spec.and_then(|spec| spec.cluster_ip).ok_or_else(|| miette!("the Service has no address"))?;
+        Ok(format!("http://{address}/"))
+    }
+
+    /// How many canary pods there are.
+    pub(super) async fn canaries(&self) -> miette::Result<usize> {
+        let labelled = ListParams::default().labels(&format!("canary-keeper.dev/canary={APP}"));
+        let pods = self.api::<Pod>().list(&labelled).await.into_diagnostic().wrap_err("listing the canaries")?;
+        Ok(pods.items.len())
+    }
+
+    /// Asks every production process over its own port which digest it runs; says what is wrong.
+    pub(super) async fn against_processes(&self, digest: &str, replicas: u32) -> miette::Result<Vec<String>> {
+        let pods =
+            self.api::<Pod>().list(&ListParams::default()).await.into_diagnostic().wrap_err("listing the pods")?;
+        let production: Vec<_> = pods.items.into_iter().filter(is_production).collect();
+        let mut complaints = Vec::new();
+        if u32::try_from(production.len()).ok() != Some(replicas) {
+            complaints.push(format!("production has {} pods, and {replicas} are wanted", production.len()));
+        }
+        for pod in production {
+            let name = pod.name_any();
+            let address = pod.status.and_then(|status| status.pod_ip).unwrap_or_default();
+            match self.version(&address).await {
+                Ok(version) if version.contains(digest) => {}
+                Ok(version) => complaints.push(format!("{name} says that it runs {version:?}, not {digest}")),
+                Err(error) => complaints.push(format!("{name} does not say what it runs: {error}")),
+            }
+        }
+        Ok(complaints)
+    }
+
+    async fn version(&self, address: &str) -> reqwest::Result<String> {
+        let asked = self.http.get(format!("http://{address}:{PORT}/version")).send().await?;
+        Ok(asked.error_for_status()?.text().await?.trim().to_owned())
+    }
+}
+
+/// Pods that a ReplicaSet made and that are not on their way out.
+fn is_production(pod: &Pod) -> bool {
+    let kind = <ReplicaSet as kube::Resource>::kind(&());
+    pod.metadata.deletion_timestamp.is_none() && pod.owner_references().iter().any(|owner| owner.kind == kind)
+}
+
+async fn create<K>(api: &Api<K>, object: Value) -> miette::Result<()>
+where
+    K: Clone + Debug + Serialize + DeserializeOwned,
+{
+    let object: K = serde_json::from_value(object).into_diagnostic().wrap_err("a manifest of the demo")?;
+    api.create(&PostParams::default(), &object).await.into_diagnostic().wrap_err("creating an object of the demo")?;
+    Ok(())
+}

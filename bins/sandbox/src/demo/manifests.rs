@@ -1,0 +1,61 @@
+//! What a team would have applied: a Deployment behind a Service, with the label and annotations that ask for canaries.
+
+use serde_json::{Value, json};
+
+/// The namespace of the demo.
+pub(super) const NAMESPACE: &str = "shop";
+/// The name of the Deployment, its Service and its container.
+pub(super) const APP: &str = "app";
+/// The port that each copy of the application listens on.
+pub(super) const PORT: u16 = 8080;
+/// The image's repository in the sandbox's registry.
+pub(super) const REPOSITORY: &str = "shop/app";
+/// The tag that is watched.
+pub(super) const TAG: &str = "stable";
+
+/// The Namespace.
+pub(super) fn namespace() -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+}
+
+/// The Service.
+pub(super) fn service() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": APP, "namespace": NAMESPACE},
+        "spec": {"selector": {"app": APP}, "ports": [{"name": "http", "port": 80, "targetPort": PORT}]},
+    })
+}
+
+/// The Deployment. Its check begins to judge at a hundred requests: the canary of ten replicas gets about ninety a second.
+pub(super) fn deployment(image: &str, watched: &str, replicas: u32, incubation: u32) -> Value {
+    let checks =
+        format!("- kind: httpErrorRate\n  port: {PORT}\n  path: /metrics\n  threshold: 1\n  minRequestCount: 100\n");
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {
+            "name": APP, "namespace": NAMESPACE,
+            "labels": {"app": APP, "canary": "true"},
+            "annotations": {
+                "canary-image": watched,
+                "canary-name": APP,
+                "canary-duration": format!("{incubation}s"),
+                "canary-keeper.dev/checks": checks,
+            },
+        },
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": APP}},
+            "template": {
+                "metadata": {"labels": {"app": APP}},
+                "spec": {"containers": [{
+                    "name": APP,
+                    "image": image,
+                    "ports": [{"name": "http", "containerPort": PORT}],
+                    "env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
+                    "readinessProbe": {"httpGet": {"path": "/healthz", "port": PORT}, "periodSeconds": 1},
+                }]},
+            },
+        },
+    })
+}

@@ -1,0 +1,98 @@
+//! Everything that plays a part, started in order and stopped in order.
+
+use super::args::Args;
+use super::cluster::Cluster;
+use super::images::FIRST;
+use super::load::Load;
+use super::manifests::{self, NAMESPACE, REPOSITORY, TAG};
+use super::operator::Operator;
+use crate::voice::Voice;
+use keeper_sandbox::{Sandbox, SandboxConfig};
+use miette::{IntoDiagnostic, WrapErr, miette};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+/// How long ten processes may take to be ready on a busy machine.
+const READY_WITHIN: Duration = Duration::from_secs(90);
+
+/// The parts of the demo, running.
+pub(super) struct Stage {
+    pub(super) sandbox: Sandbox,
+    pub(super) cluster: Cluster,
+    pub(super) load: Load,
+    pub(super) operator: Operator,
+    pub(super) programs: Programs,
+}
+
+/// The programs that are run, beside this one.
+pub(super) struct Programs {
+    pub(super) app: PathBuf,
+    client: PathBuf,
+    operator: PathBuf,
+}
+
+impl Programs {
+    /// Finds them.
+    pub(super) fn find(args: &Args) -> miette::Result<Self> {
+        let here = std::env::current_exe().into_diagnostic().wrap_err("finding this program's own folder")?;
+        let folder = here.parent().ok_or_else(|| miette!("{} lies in no folder", here.display()))?;
+        let found = Self {
+            app: folder.join("demo-app"),
+            client: folder.join("demo-client"),
+            operator: args.operator.clone().unwrap_or_else(|| folder.join("operator")),
+        };
+        for program in [&found.app, &found.client, &found.operator] {
+            if !program.is_file() {
+                return Err(miette!(help = "cargo xtask demo builds everything", "{} is not there", program.display()));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Stage {
+    /// Starts the cluster, production, the client and the operator.
+    pub(super) async fn build(args: &Args, dir: &Path, voice: Voice) -> miette::Result<Self> {
+        let programs = Programs::find(args)?;
+        let mut config = SandboxConfig::new(dir);
+        config.api.request_log_file = Some(dir.join("requests.jsonl"));
+        let sandbox = Sandbox::start(config).await.into_diagnostic().wrap_err("starting the sandbox")?;
+        let cluster = Cluster::new(sandbox.client_named("demo").into_diagnostic()?);
+        let digest = sandbox.registry().push(REPOSITORY, TAG, &FIRST.image(&programs.app));
+        let (image, watched) =
+            (sandbox.registry().pinned_spec(REPOSITORY, &digest), sandbox.registry().pull_spec(REPOSITORY, TAG));
+        cluster.create(manifests::deployment(&image, &watched, args.replicas, args.incubation)).await?;
+        ready(&cluster).await?;
+        voice.say(&format!(
+            "{} replicas of {image} are ready; kubectl --kubeconfig {} works",
+            args.replicas,
+            sandbox.kubeconfig().display()
+        ));
+        let url = cluster.service_url().await?;
+        voice.say(&format!("{} requests a second go to {url}", args.rate));
+        let load = Load::start(&programs.client, &url, args.rate, &dir.join("client.log"), voice).await?;
+        let operator =
+            Operator::start(&programs.operator, &sandbox, NAMESPACE, &dir.join("operator.log"), voice).await?;
+        Ok(Self { sandbox, cluster, load, operator, programs })
+    }
+
+    /// Stops everything, the operator and the client gracefully.
+    pub(super) async fn down(self) -> miette::Result<()> {
+        let operator = self.operator.stop().await;
+        let load = self.load.stop().await;
+        self.sandbox.stop().await;
+        operator.and(load)
+    }
+}
+
+async fn ready(cluster: &Cluster) -> miette::Result<()> {
+    let start = Instant::now();
+    while !cluster.production().await?.complete {
+        if start.elapsed() > READY_WITHIN {
+            return Err(miette!("production did not get ready within {READY_WITHIN:?}"));
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
