@@ -44,7 +44,7 @@ async fn main() -> ExitCode {
 async fn run(settings: Settings) -> std::io::Result<ExitCode> {
     let address = settings.address();
     let listener = TcpListener::bind(&address).await?;
-    say(&format!("version {} listens on {address}", settings.version));
+    say(&format!("version {} listens on {address}", settings.app_version));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let orphaned = orphaned(settings.exit_with_stdin);

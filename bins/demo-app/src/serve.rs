@@ -70,8 +70,8 @@ impl App {
     }
 
     fn version(&self) -> Response<Full<Bytes>> {
-        let Settings { version, image_digest, pod, .. } = &self.settings;
-        let body = format!("{{\"version\":{version:?},\"imageDigest\":{image_digest:?},\"pod\":{pod:?}}}\n");
+        let Settings { app_version, image_digest, pod, .. } = &self.settings;
+        let body = format!("{{\"version\":{app_version:?},\"imageDigest\":{image_digest:?},\"pod\":{pod:?}}}\n");
         respond(StatusCode::OK, "application/json", body)
     }
 

@@ -34,7 +34,7 @@ pub(crate) struct Settings {
     pub(crate) hang: bool,
     /// The version to tell
     #[arg(long = "app-version", env = "VERSION", default_value = "dev")]
-    pub(crate) version: String,
+    pub(crate) app_version: String,
     /// The digest of the image, told by the node
     #[arg(long, env = "IMAGE_DIGEST", default_value = "", hide = true)]
     pub(crate) image_digest: String,
