@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod controllers;
+pub mod faults;
 pub mod node;
 pub mod proxy;
 pub mod registry;

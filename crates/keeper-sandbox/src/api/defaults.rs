@@ -109,6 +109,23 @@ fn pod(spec: &mut Value) {
     default(spec, "priority", || json!(0));
     default(spec, "preemptionPolicy", || json!("PreemptLowerPriority"));
     tolerations(spec);
+    for list in ["containers", "initContainers"] {
+        for each in items(spec, list) {
+            requests(each);
+        }
+    }
+}
+
+/// What is limited and not requested is requested up to its limit. Pods only: a template stays as it was written.
+fn requests(of: &mut Value) {
+    if let Some(limits) = of.pointer("/resources/limits").cloned()
+        && let Value::Object(limits) = limits
+    {
+        let requests = child(child(of, "resources"), "requests");
+        for (what, limit) in limits {
+            default(requests, &what, || limit);
+        }
+    }
 }
 
 /// What the DefaultTolerationSeconds admission adds to every pod.
@@ -167,14 +184,6 @@ fn container(of: &mut Value) {
     for env in items(of, "env") {
         if let Some(field) = env.pointer_mut("/valueFrom/fieldRef").filter(|f| f.is_object()) {
             default(field, "apiVersion", || json!("v1"));
-        }
-    }
-    if let Some(limits) = of.pointer("/resources/limits").cloned()
-        && let Value::Object(limits) = limits
-    {
-        let requests = child(child(of, "resources"), "requests");
-        for (what, limit) in limits {
-            default(requests, &what, || limit);
         }
     }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {

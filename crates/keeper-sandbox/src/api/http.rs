@@ -122,7 +122,9 @@ fn answer_resource(
     if matches!(parts.method, Method::GET | Method::HEAD) {
         return read(server, &mut cluster, target, query, form, now);
     }
-    let write = Write { dry_run: query.dry_run()?, now };
+    // A delete with a body is told by the body alone, as on the real server.
+    let by_body = parts.method == Method::DELETE && !body.is_empty();
+    let write = Write { dry_run: !by_body && query.dry_run()?, now };
     let (code, object) = change(&mut cluster, parts, &target, query, body, write)?;
     drop(cluster);
     let shaped = if object.get("kind").and_then(Value::as_str) == Some(&target.resource.kind) {
@@ -203,9 +205,10 @@ fn change(
             cluster.update(target, patched, By::Patch, write).map(|updated| (200, updated))
         }
         ("DELETE", "", named) => {
-            let sent = if body.is_empty() { json!({}) } else { parse_object(&media, body, "DeleteOptions")? };
+            let sent =
+                if body.is_empty() { query.delete_options() } else { parse_object(&media, body, "DeleteOptions")? };
             let write = Write { dry_run: write.dry_run || dry_run_in(&sent), ..write };
-            let options = DeleteOptions::read(&query.delete_options(sent))?;
+            let options = DeleteOptions::read(&sent)?;
             if named {
                 return cluster.delete(target, &options, write).map(|last| (200, last));
             }

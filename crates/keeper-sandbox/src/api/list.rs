@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::cluster::{Cluster, Target};
 use super::request::{Form, Query};
 use super::resources::ResourceType;
+use super::selector::Selection;
 use super::status::Status;
 use super::store::Key;
 use super::{convert, object, table};
@@ -33,9 +34,7 @@ pub(crate) fn list(
 ) -> Result<Value, Status> {
     let resource = &target.resource;
     let selection = query.selection(&target.namespace, "")?;
-    if let Some(field) = selection.fields.unsupported(|field| field_is_selectable(resource, field)) {
-        return Err(Status::bad_request(format!("field label not supported: {field}")));
-    }
+    check_fields(resource, &selection)?;
     let limit = query.number("limit")?.unwrap_or_default();
     let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0);
     let (objects, version, after) = snapshot(cluster, resource, query)?;
@@ -103,8 +102,24 @@ pub(crate) fn too_large(wanted: u64, current: u64) -> Status {
     }
 }
 
-/// Fields that a field selector may name.
-pub(crate) fn field_is_selectable(resource: &ResourceType, field: &str) -> bool {
+/// Refuses a field selector that names a field the resource can't be selected by.
+pub(crate) fn check_fields(resource: &ResourceType, selection: &Selection) -> Result<(), Status> {
+    let Some(field) = selection.fields.unsupported(|field| field_is_selectable(resource, field)) else { return Ok(()) };
+    let has_more = matches!(
+        (resource.group.as_str(), resource.plural.as_str()),
+        ("", "pods" | "events" | "nodes" | "namespaces" | "services" | "secrets" | "replicationcontrollers")
+            | ("apps", "replicasets")
+            | ("batch", "jobs")
+            | ("events.k8s.io", "events")
+    );
+    Err(Status::bad_request(if has_more {
+        format!("field label not supported: {field}")
+    } else {
+        format!("\"{field}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+    }))
+}
+
+fn field_is_selectable(resource: &ResourceType, field: &str) -> bool {
     if matches!(field, "metadata.name" | "metadata.namespace") {
         return true;
     }

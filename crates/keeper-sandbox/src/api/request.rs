@@ -99,8 +99,9 @@ impl Query {
         Ok(Selection { namespace: some(namespace), name: some(name), labels, fields })
     }
 
-    /// The parts of `DeleteOptions` that may also stand in the query, laid over those of the body.
-    pub(crate) fn delete_options(&self, mut body: Value) -> Value {
+    /// `DeleteOptions` from the query, for a delete without a body.
+    pub(crate) fn delete_options(&self) -> Value {
+        let mut body = json!({});
         if let Some(policy) = self.get("propagationPolicy") {
             super::object::set(&mut body, "propagationPolicy", json!(policy));
         }

@@ -80,7 +80,7 @@ impl RequestRecord {
             resource: path.plural,
             namespace: path.namespace,
             subresource: path.subresource,
-            dry_run: query.get("dryRun") == Some("All") || in_body,
+            dry_run: in_body || (query.get("dryRun") == Some("All") && !(body.is_some() && verb.starts_with("delete"))),
             content_type: media_type(&parts.headers),
             code: 0,
             body,

@@ -31,6 +31,7 @@ pub(crate) fn faults(resource: &ResourceType, new: &Value, old: Option<&Value>) 
         ("policy", "poddisruptionbudgets") => budget(new, &mut errors),
         ("discovery.k8s.io", "endpointslices") => endpoint_slice(new, old, &mut errors),
         ("apiextensions.k8s.io", _) => definition(new, &mut errors),
+        (group, "events") => event(new, old, group == "events.k8s.io", &mut errors),
         _ => {}
     }
     errors
@@ -335,6 +336,49 @@ fn endpoint_slice(new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>
         }
     }
     immutable("addressType", new, old, errors);
+}
+
+/// Events that carry an `eventTime` are of the newer kind, which must be complete and of which only the series moves.
+fn event(new: &Value, old: Option<&Value>, by_new_group: bool, errors: &mut Vec<FieldError>) {
+    let about = object::text(new, "/involvedObject/namespace").unwrap_or_default();
+    let own = object::namespace(new);
+    if about != own && !(about.is_empty() && matches!(own, "default" | "kube-system")) {
+        errors.push(FieldError::invalid("involvedObject.namespace", about.into(), "does not match event.namespace"));
+    }
+    let newer = |of: &Value| object::text(of, "/eventTime").is_some();
+    if !newer(new) && by_new_group && old.is_none() {
+        errors.push(FieldError::required("eventTime", ""));
+    }
+    if newer(new) {
+        for field in ["reportingComponent", "reportingInstance", "action", "reason"] {
+            if object::text(new, &format!("/{field}")).is_none_or(str::is_empty) {
+                errors.push(FieldError::required(field.replace("Component", "Controller"), ""));
+            }
+        }
+        let kind = object::text(new, "/type").unwrap_or_default();
+        if !matches!(kind, "Normal" | "Warning") {
+            errors.push(FieldError::invalid("type", kind.into(), format!("has invalid value: {kind}")));
+        }
+    }
+    if newer(new) || by_new_group {
+        for field in [
+            "involvedObject",
+            "reason",
+            "message",
+            "source",
+            "firstTimestamp",
+            "lastTimestamp",
+            "count",
+            "type",
+            "eventTime",
+            "action",
+            "related",
+            "reportingComponent",
+            "reportingInstance",
+        ] {
+            immutable(field, new, old, errors);
+        }
+    }
 }
 
 fn definition(new: &Value, errors: &mut Vec<FieldError>) {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::{Cluster, Target};
-use super::list::{field_is_selectable, shape};
+use super::list::{check_fields, shape};
 use super::request::{Form, Query};
 use super::resources::ResourceType;
 use super::selector::Selection;
@@ -50,9 +50,7 @@ impl Watch {
         now: Timestamp,
     ) -> Result<Self, Status> {
         let selection = query.selection(&target.namespace, &target.name)?;
-        if let Some(field) = selection.fields.unsupported(|field| field_is_selectable(&target.resource, field)) {
-            return Err(Status::bad_request(format!("field label not supported: {field}")));
-        }
+        check_fields(&target.resource, &selection)?;
         let streaming = streaming_list(query)?;
         let from = query.number("resourceVersion")?.unwrap_or_default();
         let timeout = query.number("timeoutSeconds")?.filter(|s| *s > 0).map_or(DEFAULT_TIMEOUT, Duration::from_secs);

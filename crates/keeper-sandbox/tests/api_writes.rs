@@ -1,0 +1,700 @@
+//! What writes do and how they are refused, as the real server does it.
+
+mod api_support;
+
+use api_support::{Api, JSON, JSON_PATCH, MERGE, STRATEGIC, deployment, pod};
+use serde_json::{Value, json};
+
+/// Creates the Deployment `web` and returns it with its path.
+async fn web(api: &Api) -> (Value, String) {
+    let created = api.post(&api.apps("deployments"), deployment()).await.expect(201);
+    (created, api.apps("deployments/web"))
+}
+
+#[tokio::test]
+async fn a_deployment_gets_the_real_servers_defaults() {
+    let api = Api::either().await;
+    let mut body = deployment();
+    body["spec"]["template"]["spec"]["containers"][0] = json!({
+        "name": "c", "image": "nginx", "ports": [{ "containerPort": 80 }],
+        "readinessProbe": { "httpGet": { "port": 80 } },
+        "env": [{ "name": "IP", "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } } }],
+        "resources": { "limits": { "cpu": "1" } },
+    });
+    body["spec"]["template"]["spec"]["volumes"] =
+        json!([{ "name": "v" }, { "name": "s", "secret": { "secretName": "x" } }]);
+    let created = api.post(&api.apps("deployments"), body).await.expect(201);
+    let expected = json!({
+        "progressDeadlineSeconds": 600, "replicas": 0, "revisionHistoryLimit": 10,
+        "selector": { "matchLabels": { "app": "web" } },
+        "strategy": { "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": "25%" }, "type": "RollingUpdate" },
+        "template": {
+            "metadata": { "labels": { "app": "web" } },
+            "spec": {
+                "containers": [{
+                    "name": "c", "image": "nginx", "imagePullPolicy": "Always",
+                    "ports": [{ "containerPort": 80, "protocol": "TCP" }],
+                    "readinessProbe": {
+                        "failureThreshold": 3, "httpGet": { "path": "/", "port": 80, "scheme": "HTTP" },
+                        "periodSeconds": 10, "successThreshold": 1, "timeoutSeconds": 1,
+                    },
+                    "env": [{ "name": "IP", "valueFrom": { "fieldRef": { "apiVersion": "v1", "fieldPath": "status.podIP" } } }],
+                    "resources": { "limits": { "cpu": "1" } },
+                    "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+                }],
+                "dnsPolicy": "ClusterFirst", "restartPolicy": "Always", "schedulerName": "default-scheduler",
+                "securityContext": {}, "terminationGracePeriodSeconds": 30,
+                "volumes": [
+                    { "name": "v", "emptyDir": {} },
+                    { "name": "s", "secret": { "secretName": "x", "defaultMode": 420 } },
+                ],
+            },
+        },
+    });
+    assert_eq!(created["spec"], expected);
+    assert_eq!(created["status"], json!({}));
+    assert_eq!(created["metadata"]["generation"], 1);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_pod_gets_the_real_servers_defaults() {
+    let api = Api::either().await;
+    let mut body = pod("p");
+    body["spec"]["containers"][0]["resources"] = json!({ "limits": { "cpu": "1" } });
+    let created = api.post(&api.core("pods"), body).await.expect(201);
+    let spec = &created["spec"];
+    assert_eq!(spec["containers"][0]["resources"], json!({ "limits": { "cpu": "1" }, "requests": { "cpu": "1" } }));
+    assert_eq!(spec["enableServiceLinks"], true);
+    assert_eq!(spec["priority"], 0);
+    assert_eq!(spec["tolerations"].as_array().unwrap().len(), 2);
+    assert_eq!(created["status"], json!({ "phase": "Pending", "qosClass": "Burstable" }));
+    assert_eq!(created["metadata"]["generation"], 1);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn json_patch_tests_guard_the_write() {
+    let api = Api::either().await;
+    let (created, path) = web(&api).await;
+    let uid = &created["metadata"]["uid"];
+    for (field, wrong) in [("uid", json!("x")), ("resourceVersion", json!("1")), ("generation", json!(99))] {
+        let patch = json!([
+            { "op": "test", "path": format!("/metadata/{field}"), "value": wrong },
+            { "op": "replace", "path": "/spec/replicas", "value": 0 },
+            { "op": "add", "path": "/metadata/labels", "value": { "patched": "yes" } },
+        ]);
+        let refused = api.patch(&path, JSON_PATCH, patch).await;
+        refused.refused(422, "Invalid", "the server rejected our request due to an error in our request");
+    }
+    let now = api.get(&path).await.expect(200);
+    assert_eq!(now["metadata"]["labels"], Value::Null);
+    let patch = json!([
+        { "op": "test", "path": "/metadata/uid", "value": uid },
+        { "op": "test", "path": "/metadata/resourceVersion", "value": now["metadata"]["resourceVersion"] },
+        { "op": "test", "path": "/metadata/generation", "value": now["metadata"]["generation"] },
+        { "op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "example.com/web:2" },
+    ]);
+    let patched = api.patch(&path, JSON_PATCH, patch).await.expect(200);
+    assert_eq!(patched["spec"]["template"]["spec"]["containers"][0]["image"], "example.com/web:2");
+    api.patch(&path, JSON_PATCH, json!({ "op": "test" })).await.refused(400, "BadRequest", "error decoding patch");
+    let nowhere = json!([{ "op": "replace", "path": "/spec/nope/x", "value": 1 }]);
+    api.patch(&path, JSON_PATCH, nowhere).await.refused(422, "Invalid", "the server rejected our request");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn old_versions_and_foreign_uids_are_refused() {
+    let api = Api::either().await;
+    let (_, path) = web(&api).await;
+    let message = "Operation cannot be fulfilled on deployments.apps \"web\": the object has been modified";
+    for media in [MERGE, STRATEGIC] {
+        let old = json!({ "metadata": { "resourceVersion": "1" }, "spec": { "paused": true } });
+        api.patch(&path, media, old).await.refused(409, "Conflict", message);
+        let foreign = json!({ "metadata": { "uid": "abc" }, "spec": { "paused": true } });
+        api.patch(&path, media, foreign).await.refused(
+            422,
+            "Invalid",
+            "metadata.uid: Invalid value: \"abc\": field is immutable",
+        );
+    }
+    let now = api.get(&path).await.expect(200);
+    let mut foreign = now.clone();
+    foreign["metadata"]["uid"] = json!("abc");
+    api.put(&path, &foreign).await.refused(409, "Conflict", "Precondition failed: UID in precondition: abc");
+    let mut old = now.clone();
+    old["metadata"]["resourceVersion"] = json!("1");
+    api.put(&path, &old).await.refused(409, "Conflict", message);
+    let mut other = now.clone();
+    other["metadata"]["name"] = json!("other");
+    api.put(&path, &other).await.refused(400, "BadRequest", "does not match the name on the URL");
+    api.put(&api.apps("deployments/none"), &json!({ "metadata": { "name": "none" }, "spec": deployment()["spec"] }))
+        .await
+        .refused(404, "NotFound", "deployments.apps \"none\" not found");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn versions_move_with_changes_and_generations_with_the_spec() {
+    let api = Api::either().await;
+    // A paused Deployment at zero, so that a real controller has little to write.
+    let mut body = deployment();
+    body["metadata"]["annotations"] = json!({ "deployment.kubernetes.io/revision": "1" });
+    body["spec"]["template"]["spec"]["containers"][0]["image"] = json!("example.com/web:9");
+    let config = api.config_map("c", json!({ "a": "1" })).await;
+    let path = api.core("configmaps/c");
+    let same = api.patch(&path, MERGE, json!({ "data": { "a": "1" } })).await.expect(200);
+    assert_eq!(same["metadata"]["resourceVersion"], config["metadata"]["resourceVersion"]);
+    let other = api.patch(&path, MERGE, json!({ "data": { "a": "2" } })).await.expect(200);
+    assert_ne!(other["metadata"]["resourceVersion"], config["metadata"]["resourceVersion"]);
+    assert_eq!(other["metadata"]["generation"], Value::Null);
+
+    api.post(&api.apps("deployments"), body).await.expect(201);
+    let path = api.apps("deployments/web");
+    let mut seen = Vec::new();
+    for patch in [
+        json!({ "metadata": { "labels": { "a": "b" } } }),
+        json!({ "metadata": { "annotations": { "a": "b" } } }),
+        json!({ "spec": { "minReadySeconds": 1 } }),
+        json!({ "status": { "observedGeneration": 77 } }),
+    ] {
+        let patched = api.patch(&path, MERGE, patch).await.expect(200);
+        seen.push(patched["metadata"]["generation"].as_i64().unwrap());
+        assert_ne!(patched["status"]["observedGeneration"], 77, "the main door leaves the status alone");
+    }
+    // A Deployment's annotations count as its spec does; labels don't.
+    assert_eq!(seen, [1, 2, 3, 3]);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn invalid_objects_are_refused_field_by_field() {
+    let api = Api::either().await;
+    let (_, path) = web(&api).await;
+    for (patch, fault) in [
+        (
+            json!({ "spec": { "selector": { "matchLabels": { "app": "x" } } } }),
+            "spec.selector: Invalid value: {\"matchLabels\":{\"app\":\"x\"}}: field is immutable",
+        ),
+        (
+            json!({ "spec": { "template": { "metadata": { "labels": { "app": "x" } } } } }),
+            "`selector` does not match template `labels`",
+        ),
+        (
+            json!({ "spec": { "template": { "spec": { "activeDeadlineSeconds": 5 } } } }),
+            "activeDeadlineSeconds in ReplicaSet is not Supported",
+        ),
+        (json!({ "spec": { "replicas": -1 } }), "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
+        (
+            json!({ "spec": { "template": { "spec": { "containers": [{ "name": "c" }] } } } }),
+            "spec.template.spec.containers[0].image: Required value",
+        ),
+        (
+            json!({ "spec": { "template": { "spec": { "restartPolicy": "Never" } } } }),
+            "Unsupported value: \"Never\": supported values: \"Always\"",
+        ),
+        (
+            json!({ "metadata": { "labels": { "a b": "c" } } }),
+            "metadata.labels: Invalid value: \"a b\": name part must consist of",
+        ),
+        (
+            json!({ "metadata": { "labels": { "a": "c d" } } }),
+            "metadata.labels: Invalid value: \"c d\": a valid label must be",
+        ),
+        (
+            json!({ "metadata": { "annotations": { "a": "b".repeat(270_000) } } }),
+            "metadata.annotations: Too long: may not be more than 262144 bytes",
+        ),
+        (json!({ "spec": { "replicas": "many" } }), "patch: Invalid value"),
+    ] {
+        let body = api.patch(&path, MERGE, patch).await.refused(422, "Invalid", fault);
+        let cause = &body["details"]["causes"][0];
+        assert!(cause["field"].is_string() && cause["reason"].is_string(), "{body:#}");
+    }
+    let pods = api.core("pods");
+    let mut bad = pod("A_b");
+    bad["spec"]["containers"] =
+        json!([{ "name": "X" }, { "image": "i" }, { "name": "d", "image": "i" }, { "name": "d", "image": "i" }]);
+    let body = api.post(&pods, bad).await.refused(
+        422,
+        "Invalid",
+        "Pod \"A_b\" is invalid: [metadata.name: Invalid value: \"A_b\": a lowercase RFC 1123 subdomain",
+    );
+    let fields: Vec<&str> =
+        body["details"]["causes"].as_array().unwrap().iter().map(|c| c["field"].as_str().unwrap()).collect();
+    let expected = [
+        "metadata.name",
+        "spec.containers[0].name",
+        "spec.containers[0].image",
+        "spec.containers[1].name",
+        "spec.containers[3].name",
+    ];
+    assert_eq!(fields, expected);
+    let body = api.post(&api.core("configmaps"), json!({ "metadata": {} })).await;
+    body.refused(422, "Invalid", "metadata.name: Required value: name or generateName is required");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_pods_spec_is_fixed_but_for_a_few_fields() {
+    let api = Api::either().await;
+    api.post(&api.core("pods"), pod("p")).await.expect(201);
+    let path = api.core("pods/p");
+    let hostname = json!([{ "op": "add", "path": "/spec/hostname", "value": "x" }]);
+    api.patch(&path, JSON_PATCH, hostname).await.refused(
+        422,
+        "Invalid",
+        "spec: Forbidden: pod updates may not change fields other than",
+    );
+    let image = json!([{ "op": "replace", "path": "/spec/containers/0/image", "value": "example.com/web:2" }]);
+    let patched = api.patch(&path, JSON_PATCH, image).await.expect(200);
+    assert_eq!(patched["metadata"]["generation"], 2);
+    api.patch(&path, MERGE, json!({ "spec": { "activeDeadlineSeconds": 50 } })).await.expect(200);
+    api.patch(&path, MERGE, json!({ "spec": { "activeDeadlineSeconds": 40 } })).await.expect(200);
+    api.patch(&path, MERGE, json!({ "spec": { "activeDeadlineSeconds": 60 } })).await.refused(
+        422,
+        "Invalid",
+        "must be less than or equal to previous value",
+    );
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn bodies_that_cannot_be_read_are_refused() {
+    let api = Api::either().await;
+    let (_, path) = web(&api).await;
+    let deployments = api.apps("deployments");
+    api.send("POST", &deployments, JSON, "{\"spec\":").await.refused(
+        400,
+        "BadRequest",
+        "the object provided is unrecognized",
+    );
+    api.send("PATCH", &path, MERGE, "{\"spec\":").await.refused(400, "BadRequest", "error decoding patch");
+    api.send("PATCH", &path, "text/plain", "{}").await.refused(
+        415,
+        "UnsupportedMediaType",
+        "415: Unsupported Media Type",
+    );
+    api.send("POST", &deployments, "text/plain", "{}").await.refused(
+        415,
+        "UnsupportedMediaType",
+        "the body of the request was in an unknown format",
+    );
+    api.post(&deployments, json!({ "kind": "Pod", "apiVersion": "v1" })).await.refused(
+        400,
+        "BadRequest",
+        "Pod in version \"v1\" cannot be handled as a Deployment",
+    );
+    let mut wrong_type = deployment();
+    wrong_type["spec"]["replicas"] = json!("many");
+    api.post(&deployments, wrong_type).await.refused(400, "BadRequest", "cannot be handled as a Deployment");
+    let large = json!({ "metadata": { "name": "l" }, "data": { "a": "b".repeat(3_500_000) } });
+    api.post(&api.core("configmaps"), large).await.refused(413, "RequestEntityTooLarge", "limit is 3145728");
+    let yaml = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: from-yaml\ndata:\n  a: \"1\"\n";
+    let created = api.send("POST", &api.core("configmaps"), "application/yaml", yaml).await.expect(201);
+    assert_eq!(created["data"], json!({ "a": "1" }));
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn names_and_namespaces_are_checked() {
+    let api = Api::either().await;
+    let maps = api.core("configmaps");
+    api.config_map("x", json!({})).await;
+    let twice = api.post(&maps, json!({ "metadata": { "name": "x" } })).await;
+    let body = twice.refused(409, "AlreadyExists", "configmaps \"x\" already exists");
+    assert_eq!(body["details"], json!({ "name": "x", "kind": "configmaps" }));
+    let elsewhere = json!({ "metadata": { "name": "y", "namespace": "default" } });
+    api.post(&maps, elsewhere).await.refused(400, "BadRequest", "the namespace of the provided object does not match");
+    let nowhere = api.post("/api/v1/namespaces/nope/configmaps", json!({ "metadata": { "name": "x" } })).await;
+    nowhere.refused(404, "NotFound", "namespaces \"nope\" not found");
+    let versioned = json!({ "metadata": { "name": "y", "resourceVersion": "1" } });
+    api.post(&maps, versioned).await.expect(500);
+    let generated = api.post(&maps, json!({ "metadata": { "generateName": "gen-" } })).await.expect(201);
+    let name = generated["metadata"]["name"].as_str().unwrap();
+    assert!(name.starts_with("gen-") && name.len() == 9, "{name}");
+    api.get(&api.core("configmaps/none")).await.refused(404, "NotFound", "configmaps \"none\" not found");
+    assert_eq!(api.get("/apis/foo.bar/v1/things").await.code, 404);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_dry_run_checks_everything_and_stores_nothing() {
+    let api = Api::either().await;
+    let deployments = format!("{}?dryRun=All", api.apps("deployments"));
+    let path = api.apps("deployments/web");
+    let thought = api.post(&deployments, deployment()).await.expect(201);
+    assert!(thought["metadata"]["uid"].is_string());
+    assert_eq!(thought["metadata"]["resourceVersion"], Value::Null);
+    assert_eq!(thought["spec"]["revisionHistoryLimit"], 10);
+    api.get(&path).await.expect(404);
+    let mut bad = deployment();
+    bad["spec"]["template"]["metadata"]["labels"]["app"] = json!("x");
+    api.post(&deployments, bad).await.expect(422);
+    web(&api).await;
+    let dry = format!("{path}?dryRun=All");
+    let patched = api.patch(&dry, MERGE, json!({ "spec": { "minReadySeconds": 7 } })).await.expect(200);
+    assert_eq!(patched["spec"]["minReadySeconds"], 7);
+    api.post(&deployments, deployment()).await.refused(409, "AlreadyExists", "already exists");
+    api.send("DELETE", &dry, JSON, "").await.expect(200);
+    api.delete(&path, json!({ "dryRun": ["All"] })).await.expect(200);
+    let after = api.get(&path).await.expect(200);
+    assert_eq!(after["spec"]["minReadySeconds"], Value::Null);
+    assert_eq!(after["metadata"]["deletionTimestamp"], Value::Null);
+    // With a body, a delete's query counts for nothing: this one is meant.
+    api.delete(&dry, json!({ "kind": "DeleteOptions", "apiVersion": "v1" })).await.expect(200);
+    api.get(&path).await.expect(404);
+    api.post(&format!("{}?dryRun=Some", api.core("configmaps")), json!({ "metadata": { "name": "x" } }))
+        .await
+        .expect(422);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn deletes_keep_their_preconditions_and_finalizers() {
+    let api = Api::either().await;
+    let body = json!({ "metadata": { "name": "f", "finalizers": ["example.com/wait"] } });
+    let created = api.post(&api.core("configmaps"), body).await.expect(201);
+    let path = api.core("configmaps/f");
+    let foreign = json!({ "preconditions": { "uid": "abc" } });
+    api.delete(&path, foreign).await.refused(409, "Conflict", "Operation cannot be fulfilled on");
+    api.delete(&path, json!({ "preconditions": { "resourceVersion": "1" } })).await.refused(409, "Conflict", "");
+    let right = json!({ "preconditions": { "uid": created["metadata"]["uid"] } });
+    let going = api.delete(&path, right).await.expect(200);
+    assert!(going["metadata"]["deletionTimestamp"].is_string(), "{going:#}");
+    api.get(&path).await.expect(200);
+    api.patch(&path, MERGE, json!({ "metadata": { "finalizers": null } })).await.expect(200);
+    api.get(&path).await.expect(404);
+    api.delete(&path, json!({})).await.refused(404, "NotFound", "configmaps \"f\" not found");
+
+    for name in ["a", "b", "c"] {
+        let labels = if name == "c" { json!({}) } else { json!({ "gone": "yes" }) };
+        api.post(&api.core("configmaps"), json!({ "metadata": { "name": name, "labels": labels } })).await.expect(201);
+    }
+    api.delete(&format!("{}?labelSelector=gone%3Dyes", api.core("configmaps")), json!({})).await.expect(200);
+    let left = api.get(&api.core("configmaps")).await.expect(200);
+    let names: Vec<&str> = left["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| i["metadata"]["name"].as_str().unwrap())
+        .filter(|name| *name != "kube-root-ca.crt")
+        .collect();
+    assert_eq!(names, ["c"]);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_pod_on_a_node_goes_in_two_steps() {
+    let api = Api::either().await;
+    let mut body = pod("p");
+    body["spec"]["nodeName"] = json!("n1");
+    body["spec"]["terminationGracePeriodSeconds"] = json!(20);
+    api.post(&api.core("pods"), body).await.expect(201);
+    let path = api.core("pods/p");
+    let going = api.delete(&path, json!({})).await.expect(200);
+    assert_eq!(going["metadata"]["deletionGracePeriodSeconds"], 20);
+    assert!(going["metadata"]["deletionTimestamp"].is_string());
+    assert_eq!(going["metadata"]["generation"], 2);
+    let again = api.delete(&path, json!({ "gracePeriodSeconds": 25 })).await.expect(200);
+    assert_eq!(again["metadata"]["deletionGracePeriodSeconds"], 20, "grace is never prolonged");
+    let shorter = api.delete(&path, json!({ "gracePeriodSeconds": 5 })).await.expect(200);
+    assert_eq!(shorter["metadata"]["deletionGracePeriodSeconds"], 5);
+    api.delete(&path, json!({ "gracePeriodSeconds": 0 })).await.expect(200);
+    api.get(&path).await.expect(404);
+    api.post(&api.core("pods"), pod("q")).await.expect(201);
+    let gone = api.delete(&api.core("pods/q"), json!({})).await.expect(200);
+    assert_eq!(gone["kind"], "Pod", "a pod without a node goes at once and is shown");
+    api.get(&api.core("pods/q")).await.expect(404);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn the_status_door_moves_the_status_only() {
+    let api = Api::either().await;
+    api.post(&api.core("pods"), pod("p")).await.expect(201);
+    let path = api.core("pods/p/status");
+    let patch = json!({
+        "spec": { "activeDeadlineSeconds": 5 },
+        "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] },
+    });
+    let patched = api.patch(&path, STRATEGIC, patch).await.expect(200);
+    assert_eq!(patched["status"]["phase"], "Running");
+    assert_eq!(patched["spec"]["activeDeadlineSeconds"], Value::Null);
+    let second = json!({ "status": { "conditions": [{ "type": "PodScheduled", "status": "True" }] } });
+    let patched = api.patch(&path, STRATEGIC, second).await.expect(200);
+    assert_eq!(patched["status"]["conditions"].as_array().unwrap().len(), 2, "conditions merge by type");
+    let main = api.patch(&api.core("pods/p"), MERGE, json!({ "status": { "phase": "Failed" } })).await.expect(200);
+    assert_eq!(main["status"]["phase"], "Running");
+    assert_eq!(main["metadata"]["generation"], 1);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn scale_is_a_door_to_the_replicas() {
+    let api = Api::either().await;
+    web(&api).await;
+    let path = api.apps("deployments/web/scale");
+    let scale = api.get(&path).await.expect(200);
+    assert_eq!((&scale["kind"], &scale["apiVersion"]), (&json!("Scale"), &json!("autoscaling/v1")));
+    assert_eq!(scale["status"]["selector"], "app=web");
+    // Paused, so that a real controller doesn't start pods.
+    let patched = api.patch(&path, MERGE, json!({ "spec": { "replicas": 2 } })).await.expect(200);
+    assert_eq!(patched["spec"]["replicas"], 2);
+    api.patch(&path, MERGE, json!({ "spec": { "replicas": -2 } })).await.refused(
+        422,
+        "Invalid",
+        "spec.replicas: Invalid value: -2",
+    );
+    let old = json!({ "metadata": { "resourceVersion": "1" }, "spec": { "replicas": 3 } });
+    api.patch(&path, MERGE, old).await.refused(409, "Conflict", "the object has been modified");
+    let mut new = api.get(&path).await.expect(200);
+    new["spec"]["replicas"] = json!(0);
+    new["metadata"]["resourceVersion"] = Value::Null;
+    api.put(&path, &new).await.expect(200);
+    assert_eq!(api.get(&api.apps("deployments/web")).await.expect(200)["spec"]["replicas"], 0);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn services_get_addresses_from_the_range() {
+    let api = Api::sandbox().await;
+    let services = api.core("services");
+    let service = |name: &str, spec: Value| json!({ "metadata": { "name": name }, "spec": spec });
+    let ports = json!([{ "port": 80 }]);
+    let a =
+        api.post(&services, service("a", json!({ "ports": ports, "selector": { "app": "web" } }))).await.expect(201);
+    assert_eq!(a["spec"]["clusterIP"], "127.96.0.1");
+    assert_eq!(a["spec"]["ports"], json!([{ "port": 80, "protocol": "TCP", "targetPort": 80 }]));
+    assert_eq!(a["spec"]["type"], "ClusterIP");
+    let b = api.post(&services, service("b", json!({ "ports": ports }))).await.expect(201);
+    assert_eq!(b["spec"]["clusterIP"], "127.96.0.2");
+    let taken = service("c", json!({ "ports": ports, "clusterIP": "127.96.0.1" }));
+    api.post(&services, taken).await.refused(422, "Invalid", "provided IP is already allocated");
+    let outside = service("c", json!({ "ports": ports, "clusterIP": "10.0.0.1" }));
+    api.post(&services, outside).await.refused(422, "Invalid", "not in the valid range");
+    let headless = api.post(&services, service("h", json!({ "ports": ports, "clusterIP": "None" }))).await.expect(201);
+    assert_eq!(headless["spec"]["clusterIPs"], json!(["None"]));
+    api.post(&services, service("0x", json!({ "ports": ports }))).await.refused(422, "Invalid", "a DNS-1035 label");
+    api.post(&services, service("n", json!({}))).await.refused(422, "Invalid", "spec.ports: Required value");
+    let node = api.post(&services, service("np", json!({ "ports": ports, "type": "NodePort" }))).await.expect(201);
+    assert_eq!(node["spec"]["ports"][0]["nodePort"], 30_000);
+    let put = service("a", json!({ "ports": ports, "selector": { "app": "other" } }));
+    let put = api.put(&api.core("services/a"), &put).await.expect(200);
+    assert_eq!(put["spec"]["clusterIP"], "127.96.0.1", "an update that leaves it out keeps it");
+    api.delete(&api.core("services/a"), json!({})).await.expect(200);
+    let again = api.post(&services, service("d", json!({ "ports": ports }))).await.expect(201);
+    assert_eq!(again["spec"]["clusterIP"], "127.96.0.1");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn an_eviction_spends_the_budget() {
+    let api = Api::sandbox().await;
+    for name in ["p", "q", "r"] {
+        let mut body = pod(name);
+        body["spec"]["nodeName"] = json!("n");
+        api.post(&api.core("pods"), body).await.expect(201);
+        api.patch(&api.core(&format!("pods/{name}/status")), MERGE, json!({ "status": { "phase": "Running" } }))
+            .await
+            .expect(200);
+    }
+    let budgets = format!("/apis/policy/v1/namespaces/{}/poddisruptionbudgets", api.namespace);
+    let budget = json!({ "metadata": { "name": "b" }, "spec": { "minAvailable": 2, "selector": { "matchLabels": { "app": "web" } } } });
+    api.post(&budgets, budget.clone()).await.expect(201);
+    let evict = |name: &str, options: Value| {
+        let body = json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": name }, "deleteOptions": options });
+        (api.core(&format!("pods/{name}/eviction")), body)
+    };
+    let status = json!({ "status": { "disruptionsAllowed": 1, "currentHealthy": 3, "desiredHealthy": 2, "expectedPods": 3, "observedGeneration": 1 } });
+    let (path, body) = evict("p", json!({}));
+    api.post(&path, body).await.refused(429, "TooManyRequests", "disruption budget");
+    api.patch(&format!("{budgets}/b/status"), MERGE, status.clone()).await.expect(200);
+    let (path, body) = evict("p", json!({ "preconditions": { "uid": "abc" } }));
+    api.post(&path, body).await.refused(409, "Conflict", "the UID in the precondition (abc)");
+    // As measured on the real server: the failed precondition has spent the budget.
+    let spent = api.get(&format!("{budgets}/b")).await.expect(200);
+    assert_eq!(spent["status"]["disruptionsAllowed"], 0);
+    assert!(spent["status"]["disruptedPods"]["p"].is_string());
+    let (path, body) = evict("p", json!({}));
+    let refused = api.post(&path, body).await.refused(429, "TooManyRequests", "Cannot evict pod as it would violate");
+    assert_eq!(refused["details"]["causes"][0]["reason"], "DisruptionBudget");
+    api.patch(&format!("{budgets}/b/status"), MERGE, status).await.expect(200);
+    let (path, body) = evict("q", json!({}));
+    api.post(&path, body).await.expect(201);
+    let going = api.get(&api.core("pods/q")).await.expect(200);
+    assert!(going["metadata"]["deletionTimestamp"].is_string());
+    let mut second = budget;
+    second["metadata"]["name"] = json!("b2");
+    api.post(&budgets, second).await.expect(201);
+    let (path, body) = evict("r", json!({}));
+    api.post(&path, body).await.refused(500, "InternalError", "more than one PodDisruptionBudget");
+    let (path, body) = evict("none", json!({}));
+    api.post(&path, body).await.refused(404, "NotFound", "pods \"none\" not found");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_namespace_takes_everything_in_it_along() {
+    let api = Api::sandbox().await;
+    api.config_map("x", json!({})).await;
+    let mut body = pod("p");
+    body["spec"]["nodeName"] = json!("n");
+    api.post(&api.core("pods"), body).await.expect(201);
+    let path = format!("/api/v1/namespaces/{}", api.namespace);
+    let going = api.delete(&path, json!({})).await.expect(200);
+    assert_eq!(going["status"]["phase"], "Terminating");
+    api.get(&api.core("configmaps/x")).await.expect(404);
+    let late = api.post(&api.core("configmaps"), json!({ "metadata": { "name": "y" } })).await;
+    let body = late.refused(403, "Forbidden", "because it is being terminated");
+    assert_eq!(body["details"]["causes"][0]["reason"], "NamespaceTerminating");
+    api.get(&path).await.expect(200);
+    api.delete(&api.core("pods/p"), json!({ "gracePeriodSeconds": 0 })).await.expect(200);
+    api.get(&path).await.expect(404);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn definitions_bring_their_resources() {
+    let api = Api::sandbox().await;
+    let crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let crd = json!({
+        "metadata": { "name": "things.example.com" },
+        "spec": {
+            "group": "example.com", "scope": "Namespaced",
+            "names": { "plural": "things", "kind": "Thing", "shortNames": ["th"] },
+            "versions": [{
+                "name": "v1", "served": true, "storage": true, "subresources": { "status": {} },
+                "schema": { "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } },
+                "additionalPrinterColumns": [{ "name": "Size", "type": "integer", "jsonPath": ".spec.size" }],
+            }],
+        },
+    });
+    let created = api.post(crds, crd.clone()).await.expect(201);
+    assert_eq!(created["status"]["conditions"][1]["type"], "Established");
+    api.post(crds, crd).await.refused(409, "AlreadyExists", "customresourcedefinitions.apiextensions.k8s.io");
+    let things = format!("/apis/example.com/v1/namespaces/{}/things", api.namespace);
+    let thing = json!({
+        "apiVersion": "example.com/v1", "kind": "Thing", "metadata": { "name": "t" },
+        "spec": { "size": 1 }, "status": { "ignored": true },
+    });
+    let created = api.post(&things, thing).await.expect(201);
+    assert_eq!(created["status"], Value::Null);
+    let path = format!("{things}/t");
+    let status = api
+        .patch(&format!("{path}/status"), MERGE, json!({ "spec": { "size": 9 }, "status": { "ok": true } }))
+        .await
+        .expect(200);
+    assert_eq!((&status["spec"]["size"], &status["status"]["ok"]), (&json!(1), &json!(true)));
+    assert_eq!(status["metadata"]["generation"], 1);
+    let bigger = api.patch(&path, MERGE, json!({ "spec": { "size": 2 }, "status": null })).await.expect(200);
+    assert_eq!((&bigger["metadata"]["generation"], &bigger["status"]["ok"]), (&json!(2), &json!(true)));
+    api.patch(&path, STRATEGIC, json!({})).await.refused(415, "UnsupportedMediaType", "accepted media types include");
+    api.patch(&path, "application/apply-patch+yaml", json!({})).await.refused(
+        415,
+        "UnsupportedMediaType",
+        "server-side apply",
+    );
+    let blind = json!({ "apiVersion": "example.com/v1", "kind": "Thing", "metadata": { "name": "t" }, "spec": {} });
+    api.put(&path, &blind).await.refused(
+        422,
+        "Invalid",
+        "metadata.resourceVersion: Invalid value: 0: must be specified for an update",
+    );
+    let table = api.get_as(&things, "application/json;as=Table;v=v1;g=meta.k8s.io").await;
+    assert_eq!(table["columnDefinitions"][1]["name"], "Size");
+    assert_eq!(table["rows"][0]["cells"], json!(["t", 2]));
+    api.delete(&format!("{crds}/things.example.com"), json!({})).await.expect(200);
+    api.get(&things).await.expect(404);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn events_are_the_same_under_both_groups() {
+    let api = Api::either().await;
+    let name = &api.namespace;
+    let event = json!({
+        "metadata": { "name": "e" }, "regarding": { "kind": "Pod", "namespace": name, "name": "p" }, "note": "hello",
+        "reason": "Tested", "action": "Test", "type": "Normal", "reportingController": "tester", "reportingInstance": "t-1",
+        "eventTime": "2026-01-01T00:00:00.000000Z",
+    });
+    let events = format!("/apis/events.k8s.io/v1/namespaces/{name}/events");
+    let created = api.post(&events, event).await.expect(201);
+    assert_eq!(created["apiVersion"], "events.k8s.io/v1");
+    let core = api.get(&api.core("events/e")).await.expect(200);
+    assert_eq!((&core["message"], &core["involvedObject"]["name"]), (&json!("hello"), &json!("p")));
+    assert_eq!(core["reportingComponent"], "tester");
+    let listed = api
+        .get(&format!("{}?fieldSelector=involvedObject.name%3Dp,reason%3DTested", api.core("events")))
+        .await
+        .expect(200);
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+    let path = format!("{events}/e");
+    let series = json!({ "series": { "count": 2, "lastObservedTime": "2026-01-01T00:01:00.000000Z" } });
+    api.patch(&path, MERGE, series).await.expect(200);
+    assert_eq!(api.get(&api.core("events/e")).await.expect(200)["series"]["count"], 2);
+    api.patch(&path, MERGE, json!({ "note": "again" })).await.refused(
+        422,
+        "Invalid",
+        "message: Invalid value: \"again\"",
+    );
+    let core = json!({ "metadata": { "name": "c" }, "involvedObject": { "namespace": name }, "count": 1 });
+    api.post(&api.core("events"), core).await.expect(201);
+    let patched = api.patch(&api.core("events/c"), MERGE, json!({ "count": 2, "message": "x" })).await.expect(200);
+    assert_eq!(patched["count"], 2, "events of the old kind may change");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn fields_newer_than_this_build_survive() {
+    let api = Api::sandbox().await;
+    let mut body = deployment();
+    body["spec"]["template"]["spec"]["fromTheFuture"] = json!({ "deep": [1, 2] });
+    api.post(&api.apps("deployments"), body).await.expect(201);
+    let path = api.apps("deployments/web");
+    api.patch(
+        &path,
+        STRATEGIC,
+        json!({ "spec": { "template": { "spec": { "containers": [{ "name": "c", "image": "x:2" }] } } } }),
+    )
+    .await
+    .expect(200);
+    let after = api.get(&path).await.expect(200);
+    assert_eq!(after["spec"]["template"]["spec"]["fromTheFuture"], json!({ "deep": [1, 2] }));
+    assert_eq!(after["spec"]["template"]["spec"]["containers"][0]["image"], "x:2");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn every_request_is_logged_with_its_client() {
+    let api = Api::sandbox().await;
+    let before = api.server.as_ref().unwrap().requests().total();
+    api.config_map("x", json!({ "a": "1" })).await;
+    let path = api.core("configmaps/x");
+    api.patch(&format!("{path}?fieldManager=me&dryRun=All"), MERGE, json!({ "data": { "a": "2" } })).await.expect(200);
+    api.get(&api.core("configmaps/none")).await.expect(404);
+    drop(api.open(&format!("{}?watch=true&timeoutSeconds=1", api.core("configmaps"))).await);
+    let log = api.server.as_ref().unwrap().requests();
+    let seen: Vec<(String, String, u16, bool, bool)> = log
+        .after(before)
+        .into_iter()
+        .map(|r| (r.verb.clone(), r.name.clone(), r.code, r.dry_run, r.body.is_some()))
+        .collect();
+    let expected = [
+        ("create", "x", 201, false, true),
+        ("patch", "x", 200, true, true),
+        ("get", "none", 404, false, false),
+        ("watch", "", 200, false, false),
+    ];
+    let expected: Vec<_> =
+        expected.iter().map(|(v, n, c, d, b)| ((*v).to_owned(), (*n).to_owned(), *c, *d, *b)).collect();
+    assert_eq!(seen, expected);
+    assert_eq!(log.records()[2].field_manager.as_deref(), Some("me"));
+    assert_eq!(log.counts()["tester"]["patch"], 1);
+    assert!(!log.counts()["tester"].contains_key("watch"));
+    assert_eq!(log.watches()["tester"], 1);
+    let page = api.get("/sandbox/requests?after=1").await.expect(200);
+    assert_eq!(page["requests"].as_array().unwrap().len(), seen.len());
+    assert_eq!(page["requests"][0]["body"]["data"]["a"], "1");
+    api.stop().await;
+}
