@@ -260,7 +260,7 @@ fn observed_workload(
     wish: &Result<Wish, Invalid>,
     containers: &[String],
     production: Production,
-    blocker: Option<keeper_rollout::Blocker>,
+    blocker: Option<Blocker>,
 ) -> Workload {
     let object = as_json(workload);
     let label = workload.labels().get(keeper_api::keys::RUN_LABEL);

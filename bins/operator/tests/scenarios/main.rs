@@ -1,0 +1,13 @@
+//! Whole releases with the operator binary itself: on the sandbox, and by `cargo xtask e2e` on a real control plane.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod releases;
+mod world;

@@ -1,0 +1,499 @@
+//! A cluster, a registry and the operator binary, for one scenario.
+//!
+//! On the sandbox by default; on a real control plane when `KEEPER_E2E_KUBECONFIG` names its admin kubeconfig (that is
+//! what `cargo xtask e2e` does). The operator always talks to the API server through the fault proxy, which counts its
+//! requests. Each scenario has a namespace, a registry and a node of its own.
+
+use jiff::Timestamp;
+use keeper_sandbox::api::RequestRecord;
+use keeper_sandbox::faults::{FaultHandle, FaultProxy, ProxyConfig, Upstream};
+use keeper_sandbox::node::FakeScript;
+use keeper_sandbox::registry::{ImageConfig, Registry};
+use keeper_sandbox::{AttachConfig, Sandbox, SandboxConfig};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::GroupVersionKind;
+use kube::{Client, ResourceExt};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a scenario gives up. Generous: the machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What a scenario starts with.
+pub struct Start {
+    /// Pods as processes of the demo app instead of fakes.
+    pub processes: bool,
+    /// Flags of the operator, beside the ones every scenario has.
+    pub flags: Vec<String>,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        Self { processes: false, flags: Vec::new() }
+    }
+}
+
+impl Start {
+    pub fn flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
+        self
+    }
+
+    pub fn processes(mut self) -> Self {
+        self.processes = true;
+        self
+    }
+
+    pub async fn world(self) -> World {
+        World::start(self).await
+    }
+}
+
+pub struct World {
+    pub sandbox: Sandbox,
+    pub proxy: FaultProxy,
+    pub client: Client,
+    pub namespace: String,
+    pub alerts: SocketAddr,
+    pub admin: SocketAddr,
+    operator: Arc<Mutex<Option<Child>>>,
+    flags: Vec<String>,
+    directory: tempfile::TempDir,
+    processes: bool,
+}
+
+pub fn deployments() -> ApiResource {
+    resource("apps", "v1", "Deployment", "deployments")
+}
+
+pub fn pods() -> ApiResource {
+    resource("", "v1", "Pod", "pods")
+}
+
+pub fn config_maps() -> ApiResource {
+    resource("", "v1", "ConfigMap", "configmaps")
+}
+
+fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+}
+
+impl World {
+    async fn start(start: Start) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let directory = tempfile::tempdir().unwrap();
+        let (sandbox, upstream) = cluster(&directory, start.processes).await;
+        let proxy = FaultProxy::serve(ProxyConfig::new(upstream)).await.unwrap();
+        std::fs::write(directory.path().join("operator.kubeconfig"), kubeconfig(&proxy.url())).unwrap();
+        let client = sandbox.client().unwrap();
+        let namespace = format!("s{}", directory.path().file_name().unwrap().to_str().unwrap().to_lowercase())
+            .replace(['.', '_'], "");
+        let world = Self {
+            sandbox,
+            proxy,
+            client,
+            namespace,
+            alerts: free(),
+            admin: free(),
+            operator: Arc::default(),
+            flags: start.flags,
+            directory,
+            processes: start.processes,
+        };
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": world.namespace}});
+        let api: Api<DynamicObject> =
+            Api::all_with(world.client.clone(), &resource("", "v1", "Namespace", "namespaces"));
+        api.create(&PostParams::default(), &serde_json::from_value(namespace).unwrap()).await.unwrap();
+        world
+    }
+
+    // The operator.
+
+    /// Starts the operator binary; its log goes to a file that a failing scenario prints.
+    pub fn start_operator(&self) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_operator"));
+        command
+            .arg("--kubeconfig")
+            .arg(self.directory.path().join("operator.kubeconfig"))
+            .args(["--namespace", &self.namespace])
+            .args(["--alerts-listen", &self.alerts.to_string(), "--admin-listen", &self.admin.to_string()])
+            .args(["--insecure", "--registry-interval", "1s", "--look-interval", "1s"])
+            .args(["--insecure-registry", &self.registry().address().ip().to_string()])
+            .args(&self.flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        *self.operator.lock().unwrap() = Some(command.spawn().unwrap());
+    }
+
+    /// SIGKILL: no goodbye.
+    pub fn kill_operator(&self) {
+        kill(&self.operator);
+    }
+
+    /// A handle that a hook of the fault proxy can kill the operator by.
+    pub fn operator(&self) -> Arc<Mutex<Option<Child>>> {
+        Arc::clone(&self.operator)
+    }
+
+    pub async fn operator_ready(&self) {
+        let url = format!("http://{}/readyz", self.admin);
+        self.until("the operator is ready", async || {
+            reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.path().join("operator.log")
+    }
+
+    /// Every request of the operator since the scenario began, watches included.
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.proxy.requests().records()
+    }
+
+    /// Requests of the operator by verb, watches and dry-runs told apart.
+    pub fn counts(&self, since: u64) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for record in self.proxy.requests().after(since) {
+            *counts.entry(describe(&record)).or_default() += 1;
+        }
+        counts
+    }
+
+    pub fn faults(&self) -> FaultHandle {
+        self.proxy.faults()
+    }
+
+    // The registry.
+
+    pub fn registry(&self) -> &Registry {
+        self.sandbox.registry()
+    }
+
+    /// Pushes an image under `shop:stable` that does as scripted (fake pods), and answers its digest. `salt` makes
+    /// digests differ.
+    pub fn push(&self, salt: &str, script: &[(&str, &str)]) -> String {
+        let mut image = ImageConfig::new(["fake"]).env("VERSION", salt);
+        for (name, value) in script {
+            image = image.label(format!("{}{name}", keeper_sandbox::node::SCRIPT_PREFIX), *value);
+        }
+        self.registry().push("shop", "stable", &image)
+    }
+
+    /// Pushes the demo app with these settings under `shop:stable`.
+    pub fn push_app(&self, version: &str, env: &[(&str, &str)]) -> String {
+        let mut image = ImageConfig::new([demo_app().to_str().unwrap()]).env("VERSION", version);
+        for (name, value) in env {
+            image = image.env(*name, *value);
+        }
+        self.registry().push("shop", "stable", &image)
+    }
+
+    pub fn image(&self, digest: &str) -> String {
+        self.registry().pinned_spec("shop", digest)
+    }
+
+    /// The watched pull spec.
+    pub fn tag(&self) -> String {
+        self.registry().pull_spec("shop", "stable")
+    }
+
+    // The cluster.
+
+    pub fn api(&self, kind: &ApiResource) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, kind)
+    }
+
+    pub async fn create(&self, kind: &ApiResource, object: Value) -> DynamicObject {
+        self.api(kind).create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap()
+    }
+
+    /// A Service `shop` and a Deployment `shop` of `replicas` pods that run `digest`, managed, ready to be shipped.
+    /// `annotations` go beside `canary-image`.
+    pub async fn deploy(&self, digest: &str, replicas: usize, annotations: &[(&str, &str)]) {
+        let service = json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop"},
+            "spec": {"selector": {"app": "shop"}, "ports": [{"port": 80, "targetPort": 8080}]},
+        });
+        self.create(&resource("", "v1", "Service", "services"), service).await;
+        self.create(&deployments(), self.deployment("shop", digest, replicas, annotations)).await;
+        self.until("the workload is rolled out", async || {
+            self.deployment_now().await.data.pointer("/status/availableReplicas") == Some(&json!(replicas))
+        })
+        .await;
+    }
+
+    pub fn deployment(&self, name: &str, digest: &str, replicas: usize, annotations: &[(&str, &str)]) -> Value {
+        let mut all = json!({"canary-image": self.tag(), "canary-duration": "2s"});
+        for (key, value) in annotations {
+            all[*key] = json!(value);
+        }
+        let ip = json!({"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}});
+        let probe = json!({"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1});
+        let mut container =
+            json!({"name": "shop", "image": self.image(digest), "env": [ip], "ports": [{"containerPort": 8080}]});
+        if self.processes {
+            container["readinessProbe"] = probe;
+        }
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name, "labels": {"app": name, "canary": "true"}, "annotations": all},
+            "spec": {
+                "replicas": replicas,
+                "selector": {"matchLabels": {"app": name}},
+                "template": {
+                    "metadata": {"labels": {"app": name}},
+                    "spec": {"containers": [container], "terminationGracePeriodSeconds": 2},
+                },
+            },
+        })
+    }
+
+    pub async fn deployment_now(&self) -> DynamicObject {
+        self.api(&deployments()).get("shop").await.unwrap()
+    }
+
+    /// The image of the production template.
+    pub async fn production(&self) -> String {
+        let deployment = self.deployment_now().await;
+        deployment.data.pointer("/spec/template/spec/containers/0/image").unwrap().as_str().unwrap().to_owned()
+    }
+
+    /// The canary pods there are, terminating ones too.
+    pub async fn canaries(&self) -> Vec<DynamicObject> {
+        let params = ListParams::default().labels("canary-keeper.dev/canary");
+        self.api(&pods()).list(&params).await.unwrap().items
+    }
+
+    /// Sets annotations of the workload; `null` removes one.
+    pub async fn annotate(&self, annotations: Value) {
+        let patch = json!({"metadata": {"annotations": annotations}});
+        self.api(&deployments()).patch("shop", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    }
+
+    pub async fn patch(&self, patch: Value) {
+        self.api(&deployments()).patch("shop", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    }
+
+    pub async fn delete(&self, kind: &ApiResource, name: &str) {
+        let _ = self.api(kind).delete(name, &DeleteParams::default()).await;
+    }
+
+    /// Phase and reason as shown on the workload.
+    pub async fn shown(&self) -> (String, String) {
+        let deployment = self.deployment_now().await;
+        let shown = |key: &str| deployment.annotations().get(key).cloned().unwrap_or_default();
+        (shown("canary-keeper.dev/phase"), shown("canary-keeper.dev/reason"))
+    }
+
+    /// The record as stored.
+    pub async fn record(&self) -> Option<Value> {
+        let params = ListParams::default().labels("app.kubernetes.io/managed-by=canary-keeper");
+        let list = self.api(&config_maps()).list(&params).await.unwrap();
+        let text = list.items.first()?.data.pointer("/data/record.json")?.as_str()?.to_owned();
+        serde_json::from_str(&text).ok()
+    }
+
+    /// The Events of the workload: reason and note.
+    pub async fn events(&self) -> Vec<(String, String)> {
+        let kind = resource("events.k8s.io", "v1", "Event", "events");
+        let list = self.api(&kind).list(&ListParams::default()).await.unwrap();
+        let text = |event: &DynamicObject, key: &str| event.data[key].as_str().unwrap_or_default().to_owned();
+        let ours = list.items.iter().filter(|event| event.data["reportingController"] == "canary-keeper.dev/operator");
+        ours.map(|event| (text(event, "reason"), text(event, "note"))).collect()
+    }
+
+    // Waiting.
+
+    pub async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds().await {
+            assert!(Instant::now() < deadline, "gave up waiting until {what}\n{}", self.report().await);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until the workload shows that phase and reason.
+    pub async fn until_shown(&self, phase: &str, reason: &str) {
+        let what = format!("the workload shows {phase} {reason}");
+        self.until(&what, async || self.shown().await == (phase.to_owned(), reason.to_owned())).await;
+    }
+
+    /// Waits until production runs that digest, by digest, everywhere, and no canary is left.
+    pub async fn until_promoted(&self, digest: &str) {
+        let image = self.image(digest);
+        self.until(&format!("production runs {digest}"), async || self.production().await == image).await;
+        self.until("the record says it is settled", async || {
+            self.shown().await.0 == "Settled" && self.canaries().await.is_empty()
+        })
+        .await;
+    }
+
+    /// Waits until that digest is in the ledger as rejected and no canary is left; production must not have changed.
+    pub async fn until_rejected(&self, digest: &str, production: &str) {
+        self.until_shown("Rejected", "Rejected").await;
+        self.until("the canary is gone", async || self.canaries().await.is_empty()).await;
+        assert_eq!(self.production().await, self.image(production), "production was touched");
+        let record = self.record().await.unwrap();
+        assert!(record.to_string().contains(digest), "{record}");
+    }
+
+    /// Stays with something for a while: it must hold all the time.
+    pub async fn always(&self, what: &str, time: Duration, mut holds: impl AsyncFnMut() -> bool) {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            assert!(holds().await, "it must hold that {what}\n{}", self.report().await);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Posts a webhook body as Alertmanager does, and answers the status code.
+    pub async fn post_alerts(&self, body: impl Into<reqwest::Body>) -> u16 {
+        let client = reqwest::Client::new();
+        let url = format!("http://{}/alerts", self.alerts);
+        let request = client.post(url).header("content-type", "application/json").body(body);
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    /// Everything that helps to understand a scenario that failed.
+    pub async fn report(&self) -> String {
+        let deployment = self.deployment_now().await;
+        let canaries: Vec<String> = self.canaries().await.iter().map(|pod| pod.data["status"].to_string()).collect();
+        let requests: Vec<String> = self
+            .requests()
+            .iter()
+            .filter(|request| request.verb != "watch" && request.verb != "list")
+            .map(|request| format!("{} {} {}", describe(request), request.name, request.code))
+            .collect();
+        format!(
+            "shown: {:?}\nproduction: {}\ncanaries: {canaries:?}\nrecord: {:?}\nstatus: {}\nrequests:\n{}\nlog:\n{}",
+            self.shown().await,
+            self.production().await,
+            self.record().await,
+            deployment.data["status"],
+            requests.join("\n"),
+            self.log()
+        )
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.kill_operator();
+    }
+}
+
+pub fn kill(operator: &Mutex<Option<Child>>) {
+    if let Some(mut child) = operator.lock().unwrap().take() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// `verb resource[/subresource][ dry-run]`.
+pub fn describe(request: &RequestRecord) -> String {
+    let subresource = if request.subresource.is_empty() { String::new() } else { format!("/{}", request.subresource) };
+    let dry = if request.dry_run { " dry-run" } else { "" };
+    format!("{} {}{subresource}{dry}", request.verb, request.resource)
+}
+
+/// The patches of production's template, as the API server got them.
+pub fn promotions(requests: &[RequestRecord]) -> Vec<&RequestRecord> {
+    let touches_template = |request: &&RequestRecord| {
+        let body = request.body.as_ref().map(ToString::to_string).unwrap_or_default();
+        request.resource == "deployments" && request.is_write() && body.contains("/spec/template")
+    };
+    requests.iter().filter(touches_template).collect()
+}
+
+/// The canaries that were created for real.
+pub fn creations(requests: &[RequestRecord]) -> Vec<&RequestRecord> {
+    requests.iter().filter(|r| r.resource == "pods" && r.verb == "create" && r.is_write() && r.code == 201).collect()
+}
+
+/// An alert as Alertmanager 0.25 sends it.
+pub fn webhook(status: &str, labels: Value, starts_at: Timestamp) -> String {
+    let ends_at = if status == "firing" { "0001-01-01T00:00:00Z".to_owned() } else { Timestamp::now().to_string() };
+    json!({
+        "receiver": "canary-keeper", "status": status,
+        "alerts": [{
+            "status": status, "labels": labels,
+            "annotations": {"summary": "the canary burns its error budget"},
+            "startsAt": starts_at.to_string(), "endsAt": ends_at,
+            "generatorURL": "http://prometheus:9090/graph?g0.expr=up", "fingerprint": format!("{:016x}", labels_hash(&labels)),
+        }],
+        "groupLabels": {"alertname": "HighErrorRate"}, "commonLabels": labels, "commonAnnotations": {},
+        "externalURL": "http://alertmanager:9093", "version": "4", "groupKey": "{}:{alertname=\"HighErrorRate\"}",
+        "truncatedAlerts": 0,
+    })
+    .to_string()
+}
+
+fn labels_hash(labels: &Value) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    labels.to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
+async fn cluster(directory: &tempfile::TempDir, processes: bool) -> (Sandbox, Upstream) {
+    let path = directory.path().join("sandbox");
+    if let Some(kubeconfig) = std::env::var_os("KEEPER_E2E_KUBECONFIG") {
+        let config = AttachConfig { fake_pods: !processes, ..AttachConfig::new(&kubeconfig, path) };
+        let sandbox = Sandbox::attach(config).await.unwrap();
+        return (sandbox, Upstream::Kubeconfig(kubeconfig.into()));
+    }
+    let config = SandboxConfig::new(path);
+    let config = if processes { config } else { config.with_fake_pods() };
+    let sandbox = Sandbox::start(config).await.unwrap();
+    let url = sandbox.api().unwrap().url();
+    (sandbox, Upstream::Url(url))
+}
+
+/// A kubeconfig without credentials: the fault proxy has them.
+fn kubeconfig(url: &str) -> String {
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "it",
+        "clusters": [{"name": "it", "cluster": {"server": url}}],
+        "users": [{"name": "it", "user": {}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+    })
+    .to_string()
+}
+
+fn free() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// The demo app's binary beside the operator's, built if it isn't there.
+pub fn demo_app() -> PathBuf {
+    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    let build = || {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo).args(["build", "--quiet", "-p", "demo-app", "-p", "demo-client"]).status();
+        assert!(built.unwrap().success(), "the demo app can't be built");
+        PathBuf::from(env!("CARGO_BIN_EXE_operator")).with_file_name("demo-app")
+    };
+    BUILT.get_or_init(build).clone()
+}
+
+/// Scripts that fake pods know; here so that scenarios read the same.
+pub fn never_ready() -> Vec<(&'static str, &'static str)> {
+    vec![("ready-after", "never")]
+}
+
+pub fn script(world: &World, digest: &str, script: FakeScript) {
+    world.sandbox.node().script_image(&world.image(digest), script);
+}
