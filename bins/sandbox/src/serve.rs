@@ -1,12 +1,16 @@
 //! `sandbox serve`: a cluster to play with.
 
+use crate::demo::manifests::{self, NAMESPACE, REPOSITORY, TAG};
 use crate::voice;
-use keeper_sandbox::registry::ImageConfig;
+use keeper_sandbox::registry::{ImageConfig, Registry};
 use keeper_sandbox::{Sandbox, SandboxConfig};
 use miette::{IntoDiagnostic, WrapErr};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// The media type of an image's manifest.
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// What can be chosen.
 #[derive(clap::Args)]
@@ -25,12 +29,13 @@ pub(crate) struct Args {
 /// Serves until SIGTERM or Ctrl-C.
 pub(crate) async fn run(args: Args) -> miette::Result<()> {
     let default = || std::env::temp_dir().join(format!("canary-keeper-sandbox-{}", std::process::id()));
-    let mut config = SandboxConfig::new(args.dir.unwrap_or_else(default));
+    let dir = args.dir.unwrap_or_else(default);
+    let mut config = SandboxConfig::new(&dir);
     config.listen = args.listen;
     config.api.request_log_file = args.request_log;
     let mut terminate = signal(SignalKind::terminate()).into_diagnostic()?;
     let sandbox = Sandbox::start(config).await.into_diagnostic().wrap_err("starting the sandbox")?;
-    greet(&sandbox);
+    greet(&sandbox, &dir)?;
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
@@ -39,26 +44,41 @@ pub(crate) async fn run(args: Args) -> miette::Result<()> {
     Ok(())
 }
 
-fn greet(sandbox: &Sandbox) {
+/// Says how to use it: a Deployment to apply, and how to ship the other image under the tag that it watches.
+fn greet(sandbox: &Sandbox, dir: &Path) -> miette::Result<()> {
+    let registry = sandbox.registry();
     voice::result(&format!("export KUBECONFIG={}", sandbox.kubeconfig().display()));
-    voice::result(&format!("# image registry (plain HTTP): {}", sandbox.registry().address()));
-    if let Some(image) = demo_image(sandbox) {
-        voice::result("# Pods run as processes of this machine; this image is the demo application:");
-        voice::result(&format!("kubectl create deployment app --image={image} --replicas=3 --port=8080"));
-        voice::result("kubectl expose deployment app --port=80 --target-port=8080");
+    if let Some(image) = demo_images(registry) {
+        let file = dir.join("app.json");
+        let watched = registry.pull_spec(REPOSITORY, TAG);
+        let list = manifests::list(&image, &watched, 3, 60);
+        std::fs::write(&file, format!("{list:#}\n")).into_diagnostic().wrap_err("writing the example")?;
+        voice::result(&format!("kubectl apply -f {}", file.display()));
+        voice::result(&format!("kubectl -n {NAMESPACE} get pods -o wide"));
+        let manifests = format!("http://{}/v2/{REPOSITORY}/manifests", registry.address());
+        voice::result("# ship the bad image (or good) under the tag that is watched:");
+        voice::result(&format!(
+            "curl -s {manifests}/bad -H 'Accept: {MANIFEST}' | curl -s -X PUT {manifests}/{TAG} -H 'Content-Type: {MANIFEST}' --data-binary @-"
+        ));
     }
-    voice::result("kubectl get pods -o wide -w");
-    voice::result("# Ctrl-C ends it.");
+    voice::result(&format!(
+        "cargo run --bin operator -- --kubeconfig {} --insecure --alerts-listen 127.0.0.1:8080 --insecure-registry {} --registry-interval 5s",
+        sandbox.kubeconfig().display(),
+        registry.address()
+    ));
+    voice::result("# Ctrl-C ends it; pods run as processes of this machine");
+    Ok(())
 }
 
-/// Pushes the demo application that lies beside this program, if it does.
-fn demo_image(sandbox: &Sandbox) -> Option<String> {
+/// Pushes the demo application that lies beside this program, if it does: as `good`, which production runs, and as `bad`.
+fn demo_images(registry: &Registry) -> Option<String> {
     let program = std::env::current_exe().ok()?.parent()?.join("demo-app");
     if !program.is_file() {
         return None;
     }
-    let registry = sandbox.registry();
-    registry.push("demo/app", "good", &ImageConfig::new([program.display().to_string()]));
-    registry.push("demo/app", "bad", &ImageConfig::new([program.display().to_string()]).env("FAIL_SHARE", "0.5"));
-    Some(registry.pull_spec("demo/app", "good"))
+    let image = |version: &str| ImageConfig::new([program.display().to_string()]).env("VERSION", version);
+    let first = registry.push(REPOSITORY, TAG, &image("1"));
+    registry.push(REPOSITORY, "good", &image("2"));
+    registry.push(REPOSITORY, "bad", &image("3").env("FAIL_SHARE", "0.5"));
+    Some(registry.pinned_spec(REPOSITORY, &first))
 }

@@ -17,27 +17,25 @@ const LATE: Duration = Duration::from_secs(10);
 /// What the client says each second, as JSON.
 #[derive(Clone, Debug, Deserialize)]
 struct Second {
-    /// Response codes and how often they came.
+    /// Set on the last line, which sums up the others.
+    #[serde(default)]
+    summary: bool,
+    /// Requests that were answered or failed.
+    requests: u64,
+    /// Answers of 500 and above, and requests without an answer.
+    errors: u64,
+    /// Answers by status code.
     #[serde(default)]
     codes: BTreeMap<String, u64>,
-    /// Requests that got no response.
+    /// Requests without an answer, by what went wrong.
     #[serde(default)]
-    failures: u64,
+    failures: BTreeMap<String, u64>,
 }
 
 impl Second {
-    fn client(&self) -> Client {
-        let bad = self.codes.iter().filter(|(code, _)| code.starts_with('5')).map(|(_, count)| count).sum::<u64>();
-        let answered = self.codes.values().sum::<u64>();
-        Client { requests: answered + self.failures, errors: bad + self.failures }
-    }
-
     fn words(&self) -> String {
-        let mut words: Vec<_> = self.codes.iter().map(|(code, count)| format!("{code}: {count}")).collect();
-        if self.failures > 0 {
-            words.push(format!("no answer: {}", self.failures));
-        }
-        words.join("   ")
+        let counts = self.codes.iter().chain(&self.failures).map(|(what, count)| format!("{what}: {count}"));
+        counts.collect::<Vec<_>>().join("   ")
     }
 }
 
@@ -45,7 +43,6 @@ impl Second {
 #[derive(Clone, Copy, Debug, Default)]
 struct Totals {
     all: Client,
-    seconds: u64,
     /// Seconds in a row without an error.
     clean: u64,
 }
@@ -107,13 +104,14 @@ async fn count(mut lines: mpsc::UnboundedReceiver<String>, totals: watch::Sender
             voice.say(&format!("client    {line}"));
             continue;
         };
+        if second.summary {
+            continue;
+        }
         voice.say(&format!("client    {}", second.words()));
-        let seen = second.client();
         totals.send_modify(|totals| {
-            totals.all.requests += seen.requests;
-            totals.all.errors += seen.errors;
-            totals.seconds += 1;
-            totals.clean = if seen.errors == 0 { totals.clean + 1 } else { 0 };
+            totals.all.requests += second.requests;
+            totals.all.errors += second.errors;
+            totals.clean = if second.errors == 0 { totals.clean + 1 } else { 0 };
         });
     }
 }
@@ -129,11 +127,30 @@ impl Client {
 mod tests {
     use super::*;
 
+    fn second(line: &str) -> Second {
+        serde_json::from_str(line).unwrap()
+    }
+
     #[test]
-    fn what_counts_as_an_error() {
-        let second: Second =
-            serde_json::from_str(r#"{"codes": {"200": 900, "404": 1, "500": 90, "503": 2}, "failures": 7}"#).unwrap();
-        assert_eq!(second.client(), Client { requests: 1000, errors: 99 });
-        assert_eq!(second.words(), "200: 900   404: 1   500: 90   503: 2   no answer: 7");
+    fn a_line_of_the_client() {
+        let line = r#"{"second":3,"requests":6,"errors":3,"codes":{"200":2,"404":1,"500":2},"failures":{"refused":1},"reconnects":1}"#;
+        assert_eq!(second(line).words(), "200: 2   404: 1   500: 2   refused: 1");
+        assert!(
+            second(r#"{"summary":true,"requests":6,"errors":3,"codes":{"200":3},"failures":{},"reconnects":0}"#)
+                .summary
+        );
+    }
+
+    #[tokio::test]
+    async fn seconds_are_added_and_clean_ones_counted() {
+        let (to_counter, lines) = mpsc::unbounded_channel();
+        let (sender, mut totals) = watch::channel(Totals::default());
+        tokio::spawn(count(lines, sender, Voice::Stderr));
+        for errors in [0, 2, 0, 0] {
+            to_counter.send(format!(r#"{{"second":1,"requests":10,"errors":{errors}}}"#)).unwrap();
+        }
+        to_counter.send(r#"{"summary":true,"requests":40,"errors":2}"#.into()).unwrap();
+        let totals = *totals.wait_for(|totals| totals.all.requests == 40).await.unwrap();
+        assert_eq!((totals.all, totals.clean), (Client { requests: 40, errors: 2 }, 2));
     }
 }

@@ -3,23 +3,23 @@
 use serde_json::{Value, json};
 
 /// The namespace of the demo.
-pub(super) const NAMESPACE: &str = "shop";
+pub(crate) const NAMESPACE: &str = "shop";
 /// The name of the Deployment, its Service and its container.
-pub(super) const APP: &str = "app";
+pub(crate) const APP: &str = "app";
 /// The port that each copy of the application listens on.
-pub(super) const PORT: u16 = 8080;
+pub(crate) const PORT: u16 = 8080;
 /// The image's repository in the sandbox's registry.
-pub(super) const REPOSITORY: &str = "shop/app";
+pub(crate) const REPOSITORY: &str = "shop/app";
 /// The tag that is watched.
-pub(super) const TAG: &str = "stable";
+pub(crate) const TAG: &str = "stable";
 
 /// The Namespace.
-pub(super) fn namespace() -> Value {
+pub(crate) fn namespace() -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
 }
 
 /// The Service.
-pub(super) fn service() -> Value {
+pub(crate) fn service() -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"name": APP, "namespace": NAMESPACE},
@@ -28,7 +28,7 @@ pub(super) fn service() -> Value {
 }
 
 /// The Deployment. Its check begins to judge at a hundred requests: the canary of ten replicas gets about ninety a second.
-pub(super) fn deployment(image: &str, watched: &str, replicas: u32, incubation: u32) -> Value {
+pub(crate) fn deployment(image: &str, watched: &str, replicas: u32, incubation: u32) -> Value {
     let checks =
         format!("- kind: httpErrorRate\n  port: {PORT}\n  path: /metrics\n  threshold: 1\n  minRequestCount: 100\n");
     json!({
@@ -58,4 +58,10 @@ pub(super) fn deployment(image: &str, watched: &str, replicas: u32, incubation: 
             },
         },
     })
+}
+
+/// All of them in one list, as a file for `kubectl apply`.
+pub(crate) fn list(image: &str, watched: &str, replicas: u32, incubation: u32) -> Value {
+    let items = [namespace(), service(), deployment(image, watched, replicas, incubation)];
+    json!({"apiVersion": "v1", "kind": "List", "items": items})
 }

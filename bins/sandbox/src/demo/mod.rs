@@ -5,7 +5,7 @@ mod cluster;
 mod evidence;
 mod images;
 mod load;
-mod manifests;
+pub(crate) mod manifests;
 mod operator;
 mod process;
 mod report;
