@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use keeper_image::{Reference, Seen};
-use keeper_rollout::{Looked, Refusal, RunId, Watch};
+use keeper_rollout::{Looked, Phase, Refusal, RunId, Watch};
 use keeper_signal::HealthSignal;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
@@ -34,10 +34,10 @@ pub(crate) struct Memory {
     pub(crate) claims: Option<(Timestamp, BTreeSet<String>)>,
     /// How many reconciles failed in a row.
     pub(crate) failures: u32,
-    /// The last line that was logged of it.
-    pub(crate) said: Option<(String, String)>,
+    /// The last phase and reason that were logged, and since when they hold.
+    pub(crate) said: Option<(Phase, String, Timestamp)>,
     /// The phase it was last counted under.
-    pub(crate) phase: Option<keeper_rollout::Phase>,
+    pub(crate) phase: Option<Phase>,
 }
 
 /// Why the registry gave no digest for a canary's image.

@@ -6,7 +6,7 @@ use crate::context::{Context, Key};
 use crate::error::ClusterError;
 use crate::gather::{Gathered, canary_name, gather};
 use crate::memory::Memory;
-use crate::show::Face;
+use crate::show::{Face, Shown};
 use jiff::Timestamp;
 use keeper_rollout::{Because, Phase, Read, State, Step, Stored};
 use kube::ResourceExt;
@@ -44,8 +44,8 @@ pub(crate) async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>)
         let step = keeper_rollout::step(&gathered.plan, &gathered.stored, &gathered.observation, now);
         memory.refused = None;
         memory.watch = step.watch.clone();
-        say(&context, &gathered, &step, &mut memory);
-        let face = Face::of(&step, state(&gathered.stored));
+        let lasted = say(&context, &gathered, &step, &mut memory, now);
+        let face = Face::of(&step, state(&gathered.stored), &Shown::on(&gathered.workload), lasted);
         let outcome = carry_out(&context, &gathered, &step, face.as_ref(), &mut memory).await;
         if let Some(face) = face.filter(|_| !matches!(outcome, Ok(Outcome::Again(_)))) {
             show(&context, &gathered, &face, &mut memory).await;
@@ -86,24 +86,30 @@ fn sleep(step: &Step, now: Timestamp) -> Action {
     Action::requeue(left.max(SHORTEST_SLEEP))
 }
 
-/// One line in the log for each change of phase or reason.
-fn say(context: &Context, gathered: &Gathered, step: &Step, memory: &mut Memory) {
+/// One line in the log for each change of phase or reason. Answers for how long it has been so.
+fn say(context: &Context, gathered: &Gathered, step: &Step, memory: &mut Memory, now: Timestamp) -> Duration {
     let (namespace, workload) = &gathered.key;
     if memory.phase != Some(step.phase) {
         memory.phase = Some(step.phase);
         context.shared.metrics.phase(&gathered.key, Some(step.phase));
     }
-    let said = (step.phase.to_string(), step.because.reason().to_owned());
-    if memory.said.as_ref() == Some(&said) || matches!(step.because, Because::ReadingAfresh | Because::ViewStale) {
-        return;
+    let (phase, reason) = (step.phase, step.because.reason());
+    if let Some((said, why, since)) = &memory.said
+        && (*said, why.as_str()) == (phase, reason)
+    {
+        return Duration::try_from(now.duration_since(*since)).unwrap_or_default();
     }
-    let (phase, reason) = (step.phase.as_str(), step.because.reason());
+    if matches!(step.because, Because::ReadingAfresh | Because::ViewStale) {
+        return Duration::ZERO;
+    }
+    memory.said = Some((phase, reason.to_owned(), now));
+    let phase = phase.as_str();
     if step.because.is_warning() {
         tracing::warn!(target: "rollout", namespace, workload, phase, reason, "{}", step.because);
     } else {
         tracing::info!(target: "rollout", namespace, workload, phase, reason, "{}", step.because);
     }
-    memory.said = Some(said);
+    Duration::ZERO
 }
 
 /// Event and annotations. What can't be shown doesn't hold up the rollout: the next change shows itself.
@@ -111,16 +117,15 @@ async fn show(context: &Context, gathered: &Gathered, face: &Face, memory: &mut 
     let cluster = &context.shared.cluster;
     let current = memory.workload.over(context.view.workload(&gathered.key.0, &gathered.key.1), Timestamp::now());
     let workload = current.unwrap_or_else(|| Arc::clone(&gathered.workload));
-    if face.is_shown_on(&workload) && !under_way(&gathered.stored) {
-        return;
-    }
-    context.shared.metrics.transition(&face.reason);
-    let event = Told { run: &face.run, reason: &face.reason, note: &face.message, warning: face.warning };
-    if let Err(error) = cluster.tell(&workload, &event).await {
-        tracing::warn!(%error, "an event could not be told");
+    if face.event {
+        context.shared.metrics.transition(&face.reason);
+        let event = Told { run: &face.run, reason: &face.reason, note: &face.message, warning: face.warning };
+        if let Err(error) = cluster.tell(&workload, &event).await {
+            tracing::warn!(%error, "an event could not be told");
+        }
     }
     // While a promotion is on its way the workload's version must stay what the patch tests.
-    if face.phase == Phase::Promoting || face.is_shown_on(&workload) {
+    if face.phase == Phase::Promoting || face.is(&Shown::on(&workload)) {
         return;
     }
     match cluster.show(&workload, &face.annotations()).await {

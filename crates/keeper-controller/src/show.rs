@@ -1,10 +1,11 @@
 //! What a person is shown, decided from the step alone: the Event, the annotations, the line in the log.
 
 use keeper_api::keys;
-use keeper_rollout::{Because, Order, Phase, Record, State, Step};
+use keeper_rollout::{Because, BlockerKind, Order, Phase, Record, State, Step};
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// What is shown of a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,29 +16,56 @@ pub(crate) struct Face {
     pub(crate) warning: bool,
     /// The run it is about: telling the same of another run is news.
     pub(crate) run: String,
+    /// Whether it is worth an Event.
+    pub(crate) event: bool,
 }
 
+/// Phase and reason as the workload's annotations show them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shown {
+    phase: Option<String>,
+    reason: Option<String>,
+}
+
+/// What may pass by itself is told once it has lasted so long.
+const PASSING: Duration = Duration::from_secs(30);
+
 impl Face {
-    /// The face to show after this step, or none where the last one stands.
+    /// What to show after this step, or none where what is shown stands.
     ///
-    /// A recorded change of phase is always shown. What needs no record (a wrong annotation, a blocked start) is shown
-    /// where a person can do something about it.
-    pub(crate) fn of(step: &Step, before: &State) -> Option<Self> {
+    /// A recorded change of phase is always told. What needs no record (a wrong annotation, a blocked start, a canary in
+    /// trouble) is told where the workload doesn't show it yet; `lasted` is for how long it has been so. When it is over,
+    /// the annotations say so without an Event.
+    pub(crate) fn of(step: &Step, before: &State, shown: &Shown, lasted: Duration) -> Option<Self> {
         let recorded = step.orders.iter().find_map(|order| match order {
             Order::Record(record) => Some(record.as_ref()),
             _ => None,
         });
-        let news = match recorded {
-            Some(record) => record.state.phase() != before.phase() || is_outcome(&step.because),
-            None => is_told_unrecorded(&step.because),
+        let run = run_of(recorded, before);
+        if let Some(record) = recorded {
+            let news = record.state.phase() != before.phase() || is_outcome(&step.because);
+            return news.then(|| Self::new(step, run, true));
+        }
+        let told = match weight(&step.because) {
+            Weight::Told => true,
+            Weight::Passing => lasted >= PASSING,
+            Weight::Silent => false,
         };
-        news.then(|| Self {
+        if told {
+            return Some(Self::new(step, run, true)).filter(|face| !face.is(shown));
+        }
+        over(step, run, shown)
+    }
+
+    fn new(step: &Step, run: String, event: bool) -> Self {
+        Self {
             phase: step.phase,
             reason: step.because.reason().to_owned(),
             message: step.because.to_string(),
             warning: step.because.is_warning(),
-            run: run_of(recorded, before),
-        })
+            run,
+            event,
+        }
     }
 
     /// The annotations that show it.
@@ -49,10 +77,34 @@ impl Face {
         })
     }
 
-    /// Whether the workload shows it already.
-    pub(crate) fn is_shown_on(&self, workload: &DynamicObject) -> bool {
-        let shown = |key| workload.annotations().get(key).map(String::as_str);
-        shown(keys::PHASE) == Some(self.phase.as_str()) && shown(keys::REASON) == Some(self.reason.as_str())
+    /// Whether that is shown already.
+    pub(crate) fn is(&self, shown: &Shown) -> bool {
+        shown.phase.as_deref() == Some(self.phase.as_str()) && shown.reason.as_deref() == Some(&self.reason)
+    }
+}
+
+impl Shown {
+    pub(crate) fn on(workload: &DynamicObject) -> Self {
+        let shown = |key| workload.annotations().get(key).cloned();
+        Self { phase: shown(keys::PHASE), reason: shown(keys::REASON) }
+    }
+}
+
+/// A complaint that is still shown although it is over.
+fn over(step: &Step, run: String, shown: &Shown) -> Option<Face> {
+    let phase = shown.phase.as_deref()?;
+    match &step.because {
+        Because::UpToDate(_) => {
+            let reason = shown.reason.as_deref().unwrap_or_default();
+            let stands = phase == step.phase.as_str() && (reason == "UpToDate" || reason.starts_with("Promoted"));
+            (!stands).then(|| Face::new(step, run, false))
+        }
+        Because::Watching { .. } if phase == step.phase.as_str() => {
+            let begun = "CanaryIncubating";
+            let face = Face { reason: begun.to_owned(), ..Face::new(step, run, false) };
+            Some(face).filter(|face| !face.is(shown))
+        }
+        _ => None,
     }
 }
 
@@ -69,19 +121,27 @@ fn is_outcome(because: &Because) -> bool {
     )
 }
 
-fn is_told_unrecorded(because: &Because) -> bool {
+/// Whether something that needs no record is told.
+enum Weight {
+    Told,
+    Passing,
+    Silent,
+}
+
+fn weight(because: &Because) -> Weight {
     match because {
         Because::InvalidPlan(_)
         | Because::ProductionNotPinned(_)
         | Because::RecordUnreadable(_)
         | Because::WantedUnknown(_)
-        | Because::Paused(_) => true,
-        // These pass by themselves.
-        Because::Blocked(blocker) => !matches!(
-            blocker.kind,
-            keeper_rollout::BlockerKind::MidRollout | keeper_rollout::BlockerKind::TooManyCanaries
-        ),
-        _ => false,
+        | Because::WaitingForReady(Some(_))
+        | Because::Paused(_) => Weight::Told,
+        Because::NotReachable(_) | Because::NotProved { .. } => Weight::Passing,
+        Because::Blocked(blocker) => match blocker.kind {
+            BlockerKind::MidRollout | BlockerKind::TooManyCanaries => Weight::Passing,
+            _ => Weight::Told,
+        },
+        _ => Weight::Silent,
     }
 }
 

@@ -207,7 +207,8 @@ impl Because {
             Self::ReadingAfresh => "ReadingAfresh",
             Self::CanaryInTheWay => "CanaryInTheWay",
             Self::CanaryLaunching(_) => "CanaryLaunching",
-            Self::WaitingForReady(_) => "WaitingForReady",
+            Self::WaitingForReady(None) => "WaitingForReady",
+            Self::WaitingForReady(Some(_)) => "CanaryInTrouble",
             Self::CanaryIncubating(_) => "CanaryIncubating",
             Self::Watching { .. } => "Watching",
             Self::NotReady => "CanaryNotReady",
@@ -247,6 +248,9 @@ impl Because {
             | Self::PromotedNotRolledOut(..)
             | Self::ProductionNotPinned(_)
             | Self::WantedUnknown(_)
+            | Self::WaitingForReady(Some(_))
+            | Self::NotReachable(_)
+            | Self::NotProved { .. }
             | Self::Blocked(_) => true,
             Self::Promoted { late, .. } => !late.is_empty(),
             _ => false,
