@@ -85,7 +85,8 @@ fn delete(state: &mut State, uid: Id) {
         state.observer.saw(Violation::DeletedLiveCanary);
     }
     let (canary, record) = (state.canary, state.record);
-    if canary.restarted && record.run == canary.run && record.at == At::Incubating && state.workload.opted_in {
+    let judged = record.at == At::Incubating && record.run == canary.run && record.canary == canary.uid;
+    if judged && canary.restarted && state.workload.opted_in {
         state.observer.condemned |= 1 << canary.digest;
     }
     state.canary = Canary { terminating: true, ready: false, ..canary };
