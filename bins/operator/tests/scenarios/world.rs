@@ -306,6 +306,35 @@ impl World {
         serde_json::from_str(&text).ok()
     }
 
+    /// Where the record says the rollout stands: phase, and the revision it is about.
+    pub async fn state(&self) -> (String, String) {
+        let record = self.record().await.unwrap_or_default();
+        let text = |pointer: &str| record.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let revision = text("/state/run/revision").or_else(|| text("/state/revision"));
+        (text("/state/phase").unwrap_or_default(), revision.unwrap_or_default())
+    }
+
+    /// Any workload by its name.
+    pub async fn workload(&self, name: &str) -> DynamicObject {
+        self.api(&deployments()).get(name).await.unwrap()
+    }
+
+    /// Phase and reason as shown on any workload.
+    pub async fn shown_of(&self, name: &str) -> (String, String) {
+        let workload = self.workload(name).await;
+        let shown = |key: &str| workload.annotations().get(key).cloned().unwrap_or_default();
+        (shown("canary-keeper.dev/phase"), shown("canary-keeper.dev/reason"))
+    }
+
+    /// The Events of any workload: reason and note.
+    pub async fn events_of(&self, name: &str) -> Vec<(String, String)> {
+        let kind = resource("events.k8s.io", "v1", "Event", "events");
+        let list = self.api(&kind).list(&ListParams::default()).await.unwrap();
+        let text = |event: &DynamicObject, key: &str| event.data[key].as_str().unwrap_or_default().to_owned();
+        let ours = list.items.iter().filter(|event| event.data["regarding"]["name"] == name);
+        ours.map(|event| (text(event, "reason"), text(event, "note"))).collect()
+    }
+
     /// The Events of the workload: reason and note.
     pub async fn events(&self) -> Vec<(String, String)> {
         let kind = resource("events.k8s.io", "v1", "Event", "events");
@@ -329,6 +358,21 @@ impl World {
     pub async fn until_shown(&self, phase: &str, reason: &str) {
         let what = format!("the workload shows {phase} {reason}");
         self.until(&what, async || self.shown().await == (phase.to_owned(), reason.to_owned())).await;
+    }
+
+    /// Waits until the record says that the rollout of that digest stands there.
+    pub async fn until_state(&self, phase: &str, digest: &str) {
+        let wanted = (phase.to_owned(), digest.to_owned());
+        self.until(&format!("{digest} is {phase}"), async || self.state().await == wanted).await;
+    }
+
+    /// Waits until the registry was asked for the tag so many times more.
+    pub async fn registry_intervals(&self, intervals: u64) {
+        let asked = self.registry().heads("shop", "stable");
+        self.until("the registry was asked again", async || {
+            self.registry().heads("shop", "stable") >= asked + intervals
+        })
+        .await;
     }
 
     /// Waits until production runs that digest, by digest, everywhere, and no canary is left.
