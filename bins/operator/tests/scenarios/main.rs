@@ -9,5 +9,6 @@
     unreachable_pub
 )]
 
+mod ledger;
 mod releases;
 mod world;

@@ -79,6 +79,10 @@ pub fn config_maps() -> ApiResource {
     resource("", "v1", "ConfigMap", "configmaps")
 }
 
+pub fn services() -> ApiResource {
+    resource("", "v1", "Service", "services")
+}
+
 fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
 }
@@ -148,6 +152,16 @@ impl World {
             reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success())
         })
         .await;
+    }
+
+    /// Whether the operator's process that was started last still runs.
+    pub fn operator_lives(&self) -> bool {
+        self.operator.lock().unwrap().as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    /// Waits until the operator has asked the registry for the tag.
+    pub async fn until_asked(&self) {
+        self.until("the registry was asked", async || self.registry().heads("shop", "stable") > 0).await;
     }
 
     pub fn log(&self) -> String {
@@ -229,6 +243,17 @@ impl World {
         });
         self.create(&resource("", "v1", "Service", "services"), service).await;
         self.create(&deployments(), self.deployment("shop", digest, replicas, annotations)).await;
+        self.until("the workload is rolled out", async || {
+            self.deployment_now().await.data.pointer("/status/availableReplicas") == Some(&json!(replicas))
+        })
+        .await;
+    }
+
+    /// The same, with the template naming the watched tag instead of a digest.
+    pub async fn deploy_tagged(&self, replicas: usize) {
+        let mut deployment = self.deployment("shop", "", replicas, &[]);
+        deployment["spec"]["template"]["spec"]["containers"][0]["image"] = json!(self.tag());
+        self.create(&deployments(), deployment).await;
         self.until("the workload is rolled out", async || {
             self.deployment_now().await.data.pointer("/status/availableReplicas") == Some(&json!(replicas))
         })
