@@ -2,7 +2,7 @@
 //!
 //! For each port of each Service it listens on the cluster address and gives every new connection to the next ready endpoint,
 //! as kube-proxy does: it looks at connections, not at requests; a connection that stands is never moved; where no endpoint
-//! is ready, connections are refused. TCP only. It never retries a pod that refuses: whoever connects shall see what a
+//! is ready, connections are refused. TCP only; a Service port below 1024 needs the right to listen there. It never retries a pod that refuses: whoever connects shall see what a
 //! cluster would show.
 
 use std::{

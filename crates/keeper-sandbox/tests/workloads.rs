@@ -50,3 +50,337 @@ async fn a_deployment_comes_up_and_says_so() {
     assert_eq!(text(&pods[0], "/status/phase"), "Running");
     sandbox.stop().await;
 }
+
+/// The table of what a ReplicaSet adopts, as measured on Kubernetes 1.36: a clone of its pods in four forms.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_an_ownerless_pod_with_the_hash_is_adopted() {
+    let (sandbox, client, _directory) = sandbox().await;
+    let web = create(&deployments(&client), deployment("web", 3, "example.com/app:1")).await;
+    rolled_out(&client, "web").await;
+    let set = list(&sets(&client)).await.remove(0);
+    let hash = set.metadata.labels.as_ref().unwrap()["pod-template-hash"].clone();
+    let owner = |controller: bool| json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": web.metadata.uid, "controller": controller}]);
+    let clone = |name: &str, labels: serde_json::Value, owners: serde_json::Value| {
+        json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "labels": labels, "ownerReferences": owners},
+            "spec": {"containers": [{"name": "app", "image": "example.com/app:2"}]},
+        })
+    };
+    let (bare, hashed) = (json!({"app": "web"}), json!({"app": "web", "pod-template-hash": hash}));
+    for (name, labels, owners) in [
+        ("bare", &bare, json!([])),
+        ("plain", &bare, owner(false)),
+        ("controlled", &bare, owner(true)),
+        ("controlled-with-hash", &hashed, owner(true)),
+    ] {
+        create(&pods(&client), clone(name, labels.clone(), owners.clone())).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let pod = pods(&client).get(name).await.unwrap();
+        let uids: Vec<String> =
+            pod.metadata.owner_references.unwrap_or_default().into_iter().map(|owner| owner.uid).collect();
+        assert!(!uids.contains(set.metadata.uid.as_ref().unwrap()), "{name} was adopted");
+        assert_eq!(running_pods(&client).await.len(), 4, "{name} cost a pod");
+        pods(&client).delete(name, &DeleteParams::default().grace_period(0)).await.unwrap();
+        eventually("the clone is gone", || async { (running_pods(&client).await.len() == 3).then_some(()) }).await;
+    }
+
+    create(&pods(&client), clone("hashed", hashed, json!([]))).await;
+    eventually("the hashed clone is adopted", || async {
+        let log = sandbox.api().unwrap().requests().records();
+        let adopted = |body: &serde_json::Value| body["metadata"]["ownerReferences"][0]["kind"] == "ReplicaSet";
+        log.iter()
+            .any(|request| {
+                request.verb == "patch" && request.name == "hashed" && request.body.as_ref().is_some_and(adopted)
+            })
+            .then_some(())
+    })
+    .await;
+    eventually("the set is back at its count", || async { (running_pods(&client).await.len() == 3).then_some(()) })
+        .await;
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_that_no_longer_matches_is_released_and_replaced() {
+    let (sandbox, client, _directory) = sandbox().await;
+    create(&deployments(&client), deployment("web", 2, "example.com/app:1")).await;
+    rolled_out(&client, "web").await;
+    let name = running_pods(&client).await[0].metadata.name.clone().unwrap();
+    merge(&pods(&client), &name, json!({"metadata": {"labels": {"app": "quarantine"}}})).await;
+    eventually("the pod is released and replaced", || async {
+        let pod = pods(&client).get(&name).await.unwrap();
+        (pod.metadata.owner_references.unwrap_or_default().is_empty() && running_pods(&client).await.len() == 3)
+            .then_some(())
+    })
+    .await;
+    merge(&pods(&client), &name, json!({"metadata": {"labels": {"app": "web"}}})).await;
+    eventually("taken back, and one is too many", || async { (running_pods(&client).await.len() == 2).then_some(()) })
+        .await;
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_update_keeps_its_bounds() {
+    let (sandbox, client, _directory) = sandbox().await;
+    let mut web = deployment("web", 6, "example.com/app:1");
+    web["spec"]["strategy"] = json!({"rollingUpdate": {"maxSurge": 2, "maxUnavailable": "20%"}});
+    web["spec"]["template"]["metadata"]["annotations"] = json!({"sandbox.canary-keeper.dev/ready-after": "200ms"});
+    create(&deployments(&client), web).await;
+    rolled_out(&client, "web").await;
+    merge(&deployments(&client), "web", set_image("example.com/app:2")).await;
+    let (mut fewest, mut most, mut looks) = (usize::MAX, 0, 0);
+    loop {
+        let pods = running_pods(&client).await;
+        let ready = pods.iter().filter(|pod| condition(pod, "Ready", "status") == "True").count();
+        (fewest, most, looks) = (fewest.min(ready), most.max(pods.len()), looks + 1);
+        let web = deployments(&client).get("web").await.unwrap();
+        if is_rolled_out(&web) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    assert!(looks > 5, "looked {looks} times only");
+    assert!(fewest >= 5, "{fewest} ready pods of 6, and 20 % of 6 is 1");
+    assert!(most <= 8, "{most} pods at once");
+    let images: Vec<String> =
+        running_pods(&client).await.iter().map(|pod| text(pod, "/spec/containers/0/image").to_owned()).collect();
+    assert_eq!(images, ["example.com/app:2"; 6]);
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_that_does_not_come_up_exceeds_its_deadline_and_costs_little() {
+    let (sandbox, client, _directory) = sandbox().await;
+    let mut web = deployment("web", 4, "example.com/app:1");
+    web["spec"]["progressDeadlineSeconds"] = json!(1);
+    create(&deployments(&client), web).await;
+    rolled_out(&client, "web").await;
+    sandbox
+        .node()
+        .script_image("example.com/app:bad", FakeScript { ready_after: Some(Delay::Never), ..FakeScript::default() });
+    merge(&deployments(&client), "web", set_image("example.com/app:bad")).await;
+    let web = eventually("the deadline is exceeded", || async {
+        let web = deployments(&client).get("web").await.unwrap();
+        (condition(&web, "Progressing", "reason") == "ProgressDeadlineExceeded").then_some(web)
+    })
+    .await;
+    assert_eq!(condition(&web, "Progressing", "status"), "False");
+    assert_eq!(condition(&web, "Available", "status"), "True", "a quarter may be missing");
+    assert_eq!(int(&web, "/status/availableReplicas"), 3);
+    merge(&deployments(&client), "web", set_image("example.com/app:1")).await;
+    rolled_out(&client, "web").await;
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_undo_puts_back_template_and_annotations_and_leaves_labels() {
+    let (sandbox, client, _directory) = sandbox().await;
+    create(&deployments(&client), deployment("web", 2, "example.com/app:1")).await;
+    rolled_out(&client, "web").await;
+    let mut change = set_image("example.com/app:2");
+    change["metadata"] = json!({"annotations": {"note": "changed"}, "labels": {"run": "7"}});
+    merge(&deployments(&client), "web", change).await;
+    rolled_out(&client, "web").await;
+
+    // What `kubectl rollout undo` sends: template and annotations of the ReplicaSet, the bookkeeping ones left as they are.
+    let old = list(&sets(&client))
+        .await
+        .into_iter()
+        .find(|set| text(set, "/spec/template/spec/containers/0/image").ends_with(":1"));
+    let old = old.unwrap();
+    let mut template = old.data["spec"]["template"].clone();
+    template["metadata"]["labels"].as_object_mut().unwrap().remove("pod-template-hash");
+    let web = deployments(&client).get("web").await.unwrap();
+    let revision = "deployment.kubernetes.io/revision";
+    let mut annotations = old.metadata.annotations.clone().unwrap();
+    annotations.retain(|name, _| !name.starts_with("deployment.kubernetes.io/"));
+    annotations.insert(revision.to_owned(), web.metadata.annotations.unwrap()[revision].clone());
+    let patch: json_patch::Patch = serde_json::from_value(json!([
+        {"op": "replace", "path": "/spec/template", "value": template},
+        {"op": "replace", "path": "/metadata/annotations", "value": annotations},
+    ]))
+    .unwrap();
+    deployments(&client).patch("web", &Default::default(), &kube::api::Patch::Json::<()>(patch)).await.unwrap();
+
+    rolled_out(&client, "web").await;
+    let web = eventually("the old ReplicaSet has the newest number", || async {
+        let web = deployments(&client).get("web").await.unwrap();
+        (web.metadata.annotations.as_ref().unwrap()[revision] == "3").then_some(web)
+    })
+    .await;
+    assert_eq!(text(&web, "/spec/template/spec/containers/0/image"), "example.com/app:1");
+    assert_eq!(web.metadata.annotations.as_ref().unwrap()["note"], "example.com/app:1");
+    assert_eq!(web.metadata.labels.as_ref().unwrap()["run"], "7", "labels stay");
+    let again = sets(&client).get(old.metadata.name.as_deref().unwrap()).await.unwrap();
+    let annotations = again.metadata.annotations.unwrap();
+    assert_eq!(
+        (annotations[revision].as_str(), annotations["deployment.kubernetes.io/revision-history"].as_str()),
+        ("3", "1")
+    );
+    assert_eq!(list(&sets(&client)).await.len(), 2, "no third ReplicaSet");
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_deployment_scales_and_does_not_roll() {
+    let (sandbox, client, _directory) = sandbox().await;
+    create(&deployments(&client), deployment("web", 2, "example.com/app:1")).await;
+    rolled_out(&client, "web").await;
+    merge(&deployments(&client), "web", json!({"spec": {"paused": true}})).await;
+    let mut change = set_image("example.com/app:2");
+    change["spec"]["replicas"] = json!(3);
+    merge(&deployments(&client), "web", change).await;
+    eventually("scaled", || async { (running_pods(&client).await.len() == 3).then_some(()) }).await;
+    let web = eventually("told so", || async {
+        let web = deployments(&client).get("web").await.unwrap();
+        (condition(&web, "Progressing", "reason") == "DeploymentPaused").then_some(web)
+    })
+    .await;
+    assert_eq!(condition(&web, "Progressing", "status"), "Unknown");
+    assert_eq!(list(&sets(&client)).await.len(), 1, "no ReplicaSet for the new template yet");
+    merge(&deployments(&client), "web", json!({"spec": {"paused": false}})).await;
+    rolled_out(&client, "web").await;
+    assert_eq!(list(&sets(&client)).await.len(), 2);
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recreate_never_runs_two_versions_and_history_is_bounded() {
+    let (sandbox, client, _directory) = sandbox().await;
+    let mut web = deployment("web", 3, "example.com/app:0");
+    web["spec"]["strategy"] = json!({"type": "Recreate"});
+    web["spec"]["revisionHistoryLimit"] = json!(1);
+    create(&deployments(&client), web).await;
+    rolled_out(&client, "web").await;
+    for version in 1..4 {
+        let image = format!("example.com/app:{version}");
+        merge(&deployments(&client), "web", set_image(&image)).await;
+        loop {
+            let mut images: Vec<String> =
+                list(&pods(&client)).await.iter().map(|pod| text(pod, "/spec/containers/0/image").to_owned()).collect();
+            images.dedup();
+            assert!(images.len() <= 1, "two versions at once: {images:?}");
+            if is_rolled_out(&deployments(&client).get("web").await.unwrap()) {
+                break;
+            }
+        }
+    }
+    eventually("old ReplicaSets are gone", || async { (list(&sets(&client)).await.len() == 2).then_some(()) }).await;
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slices_hold_what_a_service_selects() {
+    let (sandbox, client, _directory) = sandbox().await;
+    create(&deployments(&client), deployment("web", 2, "example.com/app:1")).await;
+    create(
+        &services(&client),
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}}),
+    )
+    .await;
+    let ready = || async {
+        let slice = list(&slices(&client)).await.pop()?;
+        let endpoints = slice.data["endpoints"].as_array().cloned().unwrap_or_default();
+        Some(endpoints.into_iter().filter(|endpoint| endpoint["conditions"]["ready"] == true).collect::<Vec<_>>())
+    };
+    eventually("two ready endpoints", || async { ready().await.filter(|ready| ready.len() == 2) }).await;
+    let slice = list(&slices(&client)).await.remove(0);
+    assert_eq!(slice.metadata.labels.as_ref().unwrap()["kubernetes.io/service-name"], "web");
+    assert_eq!(slice.data["ports"][0]["port"], 8080);
+
+    let canary = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "canary", "labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "app", "image": "example.com/app:2"}]},
+    });
+    create(&pods(&client), canary).await;
+    let three =
+        eventually("the canary is among them", || async { ready().await.filter(|ready| ready.len() == 3) }).await;
+    assert!(three.iter().any(|endpoint| endpoint["targetRef"]["name"] == "canary"));
+    pods(&client).delete("canary", &DeleteParams::default()).await.unwrap();
+    eventually("and no longer", || async { ready().await.filter(|ready| ready.len() == 2) }).await;
+
+    services(&client).delete("web", &DeleteParams::default()).await.unwrap();
+    eventually("slices go with their Service", || async { list(&slices(&client)).await.is_empty().then_some(()) })
+        .await;
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_counts_a_clone_as_capacity() {
+    let (sandbox, client, _directory) = sandbox().await;
+    let web = create(&deployments(&client), deployment("web", 3, "example.com/app:1")).await;
+    rolled_out(&client, "web").await;
+    let budgets = api(&client, "policy", "v1", "PodDisruptionBudget");
+    create(
+        &budgets,
+        json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"}, "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "web"}}}}),
+    )
+    .await;
+    let counts = || async {
+        let budget = budgets.get("web").await.unwrap();
+        ["expectedPods", "currentHealthy", "disruptionsAllowed"].map(|field| int(&budget, &format!("/status/{field}")))
+    };
+    eventually("three of three, one may go", || async { (counts().await == [3, 3, 1]).then_some(()) }).await;
+    let owner = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": web.metadata.uid, "controller": true}]);
+    create(
+        &pods(&client),
+        json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "canary", "labels": {"app": "web"}, "ownerReferences": owner},
+            "spec": {"containers": [{"name": "app", "image": "example.com/app:2"}]},
+        }),
+    )
+    .await;
+    eventually("as measured on Kubernetes 1.36", || async { (counts().await == [3, 4, 2]).then_some(()) }).await;
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_no_owner_left_is_collected() {
+    let (sandbox, client, _directory) = sandbox().await;
+    let web = create(&deployments(&client), deployment("web", 2, "example.com/app:1")).await;
+    rolled_out(&client, "web").await;
+    let maps = api(&client, "", "v1", "ConfigMap");
+    let owner = |uid: &str| json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": uid}]);
+    let uid = web.metadata.uid.unwrap();
+    create(
+        &maps,
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ours", "ownerReferences": owner(&uid)}}),
+    )
+    .await;
+    create(&maps, json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "orphan", "ownerReferences": owner("no-such-uid")}})).await;
+    create(&maps, json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "free"}})).await;
+    eventually("an owner that never was", || async { maps.get_opt("orphan").await.unwrap().is_none().then_some(()) })
+        .await;
+    assert!(maps.get_opt("ours").await.unwrap().is_some());
+    deployments(&client).delete("web", &DeleteParams::background()).await.unwrap();
+    eventually("everything is collected", || async {
+        let left = list(&sets(&client)).await.len() + list(&pods(&client)).await.len();
+        (left == 0 && maps.get_opt("ours").await.unwrap().is_none()).then_some(())
+    })
+    .await;
+    assert!(maps.get_opt("free").await.unwrap().is_some());
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_orphaning_deletion_leaves_the_pods() {
+    let (sandbox, client, _directory) = sandbox().await;
+    create(&deployments(&client), deployment("web", 2, "example.com/app:1")).await;
+    rolled_out(&client, "web").await;
+    let params =
+        DeleteParams { propagation_policy: Some(kube::api::PropagationPolicy::Orphan), ..DeleteParams::default() };
+    deployments(&client).delete("web", &params).await.unwrap();
+    eventually("the Deployment is gone", || async {
+        deployments(&client).get_opt("web").await.unwrap().is_none().then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let set = list(&sets(&client)).await.remove(0);
+    assert!(set.metadata.owner_references.unwrap_or_default().is_empty());
+    assert_eq!(running_pods(&client).await.len(), 2);
+    create(&deployments(&client), deployment("web", 2, "example.com/app:1")).await;
+    rolled_out(&client, "web").await;
+    assert_eq!(list(&sets(&client)).await.len(), 1, "a new Deployment adopts the ReplicaSet");
+    sandbox.stop().await;
+}
