@@ -23,14 +23,16 @@ pub(super) struct Cluster {
 pub(super) struct Production {
     /// The image in the template.
     pub(super) image: String,
-    /// Moves with every change of the spec.
-    pub(super) generation: i64,
-    /// The whole template.
-    pub(super) template: Value,
+    /// The whole spec.
+    pub(super) spec: Value,
     /// Whether every replica runs it and is available.
     pub(super) complete: bool,
-    /// What the operator shows: phase, reason, message.
-    pub(super) shown: [String; 3],
+    /// The phase that the operator shows.
+    pub(super) phase: String,
+    /// The reason that it shows, in CamelCase.
+    pub(super) reason: String,
+    /// The reason in words.
+    pub(super) message: String,
 }
 
 impl Cluster {
@@ -56,9 +58,9 @@ impl Cluster {
     pub(super) async fn production(&self) -> miette::Result<Production> {
         let deployment =
             self.api::<Deployment>().get(APP).await.into_diagnostic().wrap_err("reading the Deployment")?;
-        let shown = ["phase", "reason", "message"].map(|name| {
-            deployment.annotations().get(&format!("canary-keeper.dev/{name}")).cloned().unwrap_or_default()
-        });
+        let shown =
+            |name| deployment.annotations().get(&format!("canary-keeper.dev/{name}")).cloned().unwrap_or_default();
+        let (phase, reason, message) = (shown("phase"), shown("reason"), shown("message"));
         let generation = deployment.metadata.generation.unwrap_or_default();
         let spec = deployment.spec;
         let status = deployment.status.unwrap_or_default();
@@ -67,11 +69,12 @@ impl Cluster {
         let image = spec.template.spec.iter().flat_map(|pod| &pod.containers).find(|container| container.name == APP);
         Ok(Production {
             image: image.and_then(|container| container.image.clone()).unwrap_or_default(),
-            generation,
-            template: serde_json::to_value(&spec.template).into_diagnostic()?,
+            spec: serde_json::to_value(&spec).into_diagnostic()?,
             complete: status.observed_generation >= Some(generation)
                 && all.iter().all(|count| count.unwrap_or_default() == wanted),
-            shown,
+            phase,
+            reason,
+            message,
         })
     }
 

@@ -7,6 +7,7 @@ mod images;
 mod load;
 pub(crate) mod manifests;
 mod operator;
+mod outcome;
 mod process;
 mod report;
 mod ship;
