@@ -4,8 +4,9 @@
 use crate::clone;
 use crate::context::Context;
 use crate::error::ClusterError;
-use crate::gather::{Gathered, canary_name};
+use crate::gathered::Gathered;
 use crate::memory::{Memory, Own};
+use crate::names::canary_name;
 use crate::records;
 use crate::show::Face;
 use keeper_rollout::{Afresh, Order, Read, Record, Refusal, Refused, Revision, RunId, Step};

@@ -1,7 +1,8 @@
 //! What `keeper-clone` makes, asked with what we gathered.
 
 use crate::context::Context;
-use crate::gather::{Gathered, as_json};
+use crate::gathered::Gathered;
+use crate::json::as_json;
 use crate::observe::revision as revision_of;
 use keeper_api::{Invalid, Wish, keys};
 use keeper_clone::{CanarySpec, Targets, XRayInput};

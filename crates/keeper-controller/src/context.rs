@@ -3,7 +3,7 @@ use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::observe::{CanaryLimits, Crowd};
 use crate::signals::MakeSignals;
-use crate::view::{CANARY_OF, View};
+use crate::view::{CANARY_OF, Key, View};
 use futures::channel::mpsc::UnboundedSender;
 use keeper_api::Defaults;
 use keeper_image::{Repository, TagWatcher};
@@ -58,9 +58,6 @@ pub(crate) struct Shared {
     /// The workloads whose canary may run, with the Services it stands behind: known before any watch shows it.
     live: Mutex<BTreeMap<Key, BTreeSet<String>>>,
 }
-
-/// A workload by namespace and name.
-pub(crate) type Key = (String, String);
 
 /// One scope at work.
 pub(crate) struct Context {

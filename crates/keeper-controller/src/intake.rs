@@ -2,7 +2,8 @@
 
 use crate::context::Shared;
 use crate::error::ClusterError;
-use crate::gather::{as_json, canary_name};
+use crate::json::as_json;
+use crate::names::canary_name;
 use crate::observe;
 use crate::records;
 use crate::view::{View, owner_of};

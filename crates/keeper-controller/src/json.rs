@@ -1,6 +1,7 @@
 //! Reading foreign JSON without a panic: what isn't there, or is of another kind, is `None`.
 
 use jiff::Timestamp;
+use kube::api::DynamicObject;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -44,4 +45,9 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
     let mut short: String = text.chars().take(most).collect();
     short.push('…');
     short
+}
+
+/// The whole object as JSON.
+pub(crate) fn as_json(object: &DynamicObject) -> Value {
+    serde_json::to_value(object).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-use crate::context::Key;
+use crate::view::Key;
 use keeper_rollout::Phase;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;

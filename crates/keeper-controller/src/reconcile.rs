@@ -2,11 +2,14 @@
 
 use crate::carry_out::{Outcome, carry_out};
 use crate::cluster::Told;
-use crate::context::{Context, Key};
+use crate::context::Context;
 use crate::error::ClusterError;
-use crate::gather::{Gathered, canary_name, gather};
+use crate::gather::gather;
+use crate::gathered::Gathered;
 use crate::memory::Memory;
+use crate::names::canary_name;
 use crate::show::{Face, Shown};
+use crate::view::Key;
 use jiff::Timestamp;
 use keeper_rollout::{Because, Phase, Read, State, Step, Stored};
 use kube::ResourceExt;

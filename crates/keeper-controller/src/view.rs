@@ -19,6 +19,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The label that a canary, and the record of its rollouts, carry: the workload's name.
 pub(crate) use keeper_api::keys::CANARY_OF;
 
+/// A workload by namespace and name.
+pub(crate) type Key = (String, String);
+
 /// The stores of one scope: a namespace, or the whole cluster.
 pub(crate) struct View {
     pub(crate) workloads: Store<DynamicObject>,
