@@ -1,5 +1,13 @@
 //! The machine's `kubectl` on the sandbox's API server. What needs controllers is tested with the controllers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests"
+)]
+
 mod api_support;
 
 use std::path::PathBuf;

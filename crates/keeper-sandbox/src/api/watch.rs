@@ -147,7 +147,7 @@ impl Watch {
         });
         match self.form {
             Form::Table => {
-                let empty = super::table::table(&self.resource, &[], metadata, !self.headed, now);
+                let empty = super::table::table(&self.resource, &[], &metadata, !self.headed, now);
                 json!({ "type": "BOOKMARK", "object": empty })
             }
             form => json!({ "type": "BOOKMARK", "object": shape(&self.resource, object, form, false, now) }),

@@ -3,6 +3,13 @@
 //! With `KEEPER_REFERENCE_API` set to the URL of a real API server without authentication (`kubectl proxy`), the tests
 //! that ask only for what both do run against that one: so it is checked that the sandbox tells the truth.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests"
+)]
 #![allow(dead_code, reason = "every test file uses its own part of this")]
 
 use std::sync::Once;
