@@ -14,6 +14,8 @@ use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What the API server knows us by.
+const USER_AGENT: &str = concat!("canary-keeper/", env!("CARGO_PKG_VERSION"));
 /// How long one read of a pod's metrics may take.
 const SCRAPE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -58,6 +60,7 @@ async fn client(args: &Args) -> Result<kube::Client> {
     };
     // Its retries are silent and long; ours are counted, and grow per workload.
     config.default_retry = false;
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
     kube::Client::try_from(config).into_diagnostic()
 }
 
