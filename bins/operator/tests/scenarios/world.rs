@@ -15,8 +15,9 @@ use kube::core::GroupVersionKind;
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -30,11 +31,13 @@ pub struct Start {
     pub processes: bool,
     /// Flags of the operator, beside the ones every scenario has.
     pub flags: Vec<String>,
+    /// What opens the webhook door; without it the door is open to loopback.
+    pub bearer_token: Option<String>,
 }
 
 impl Default for Start {
     fn default() -> Self {
-        Self { processes: false, flags: Vec::new() }
+        Self { processes: false, flags: Vec::new(), bearer_token: None }
     }
 }
 
@@ -46,6 +49,11 @@ impl Start {
 
     pub fn processes(mut self) -> Self {
         self.processes = true;
+        self
+    }
+
+    pub fn bearer_token(mut self, token: &str) -> Self {
+        self.bearer_token = Some(token.to_owned());
         self
     }
 
@@ -62,6 +70,8 @@ pub struct World {
     pub alerts: SocketAddr,
     pub admin: SocketAddr,
     operator: Arc<Mutex<Option<Child>>>,
+    second: Arc<Mutex<Option<Child>>>,
+    bearer_token: Option<String>,
     flags: Vec<String>,
     directory: tempfile::TempDir,
     processes: bool,
@@ -105,6 +115,8 @@ impl World {
             alerts: free(),
             admin: free(),
             operator: Arc::default(),
+            second: Arc::default(),
+            bearer_token: start.bearer_token,
             flags: start.flags,
             directory,
             processes: start.processes,
@@ -120,20 +132,43 @@ impl World {
 
     /// Starts the operator binary; its log goes to a file that a failing scenario prints.
     pub fn start_operator(&self) {
+        *self.operator.lock().unwrap() = Some(self.spawn(self.alerts, self.admin));
+    }
+
+    /// Starts another operator on the same namespace, beside the first.
+    pub fn start_second_operator(&self) {
+        *self.second.lock().unwrap() = Some(self.spawn(free(), free()));
+    }
+
+    fn spawn(&self, alerts: SocketAddr, admin: SocketAddr) -> Child {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_operator"));
         command
             .arg("--kubeconfig")
             .arg(self.directory.path().join("operator.kubeconfig"))
             .args(["--namespace", &self.namespace])
-            .args(["--alerts-listen", &self.alerts.to_string(), "--admin-listen", &self.admin.to_string()])
-            .args(["--insecure", "--registry-interval", "1s", "--look-interval", "1s"])
-            .args(["--insecure-registry", &self.registry().address().ip().to_string()])
-            .args(&self.flags)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
-        *self.operator.lock().unwrap() = Some(command.spawn().unwrap());
+            .args(["--alerts-listen", &alerts.to_string(), "--admin-listen", &admin.to_string()])
+            .args(["--registry-interval", "1s", "--look-interval", "1s"])
+            .args(["--insecure-registry", &self.registry().address().ip().to_string()]);
+        match &self.bearer_token {
+            None => command.arg("--insecure"),
+            Some(token) => {
+                std::fs::write(self.token_path(), token).unwrap();
+                command.arg("--bearer-token-file").arg(self.token_path())
+            }
+        };
+        command.args(&self.flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.spawn().unwrap()
+    }
+
+    /// The file with the token that opens the webhook door.
+    pub fn token_path(&self) -> PathBuf {
+        self.directory.path().join("token")
+    }
+
+    /// A directory of this scenario's own, gone with it.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// SIGKILL: no goodbye.
@@ -430,10 +465,17 @@ impl World {
 
     /// Posts a webhook body as Alertmanager does, and answers the status code.
     pub async fn post_alerts(&self, body: impl Into<reqwest::Body>) -> u16 {
-        let client = reqwest::Client::new();
-        let url = format!("http://{}/alerts", self.alerts);
-        let request = client.post(url).header("content-type", "application/json").body(body);
-        request.send().await.unwrap().status().as_u16()
+        self.door().post(body).await
+    }
+
+    /// The webhook door, for whoever outlives this borrow.
+    pub fn door(&self) -> Door {
+        Door { url: format!("http://{}/alerts", self.alerts), token: self.bearer_token.clone() }
+    }
+
+    /// How often the workload's `spec` was changed.
+    pub async fn generation(&self) -> i64 {
+        self.deployment_now().await.metadata.generation.unwrap()
     }
 
     /// Everything that helps to understand a scenario that failed.
@@ -461,7 +503,41 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.kill_operator();
+        kill(&self.second);
     }
+}
+
+/// Where alerts are posted to, and with which credentials.
+#[derive(Clone)]
+pub struct Door {
+    pub url: String,
+    pub token: Option<String>,
+}
+
+impl Door {
+    /// Posts a body as Alertmanager does, and answers the status code.
+    pub async fn post(&self, body: impl Into<reqwest::Body>) -> u16 {
+        let mut request = reqwest::Client::new().post(&self.url).header("content-type", "application/json");
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        request.body(body).send().await.unwrap().status().as_u16()
+    }
+}
+
+/// Notes, for people and for `cargo xtask test`, what this machine can't show.
+pub fn not_run(why: &str) {
+    println!("NOT RUN: {why}");
+    if let Some(path) = std::env::var_os("KEEPER_NOT_RUN") {
+        let mut notes = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+        writeln!(notes, "NOT RUN: {why}").unwrap();
+    }
+}
+
+/// Where a program is found.
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 pub fn kill(operator: &Mutex<Option<Child>>) {
