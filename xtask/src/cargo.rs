@@ -32,6 +32,12 @@ impl Cargo {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.current_dir(&self.root).args(arguments.first()).stdin(Stdio::null());
+        // What `cargo run` told us about this package is not for another cargo: build scripts that look at such variables
+        // (ring's does) would run again, and all that depends on them, each time people change between cargo and xtask.
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        for name in ours.filter(|name| name.to_str().is_some_and(is_of_a_package)) {
+            command.env_remove(name);
+        }
         if self.offline {
             command.arg("--offline");
         }
@@ -66,6 +72,11 @@ impl Cargo {
     }
 }
 
+/// Whether cargo sets this variable for the package that it builds or runs.
+fn is_of_a_package(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| variable.starts_with(prefix))
+}
+
 /// Runs a program to its end after saying how it is called.
 pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
     say::progress(&format!("$ {}", shown(command)));
@@ -77,4 +88,18 @@ pub(crate) fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_else(|| command.get_program());
     let words = std::iter::once(program).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cargo_told_us_of_ourselves_stays_with_us() {
+        // cargo sets CARGO_PKG_NAME for its tests as well.
+        assert_eq!(std::env::var("CARGO_PKG_NAME").as_deref(), Ok("xtask"));
+        let command = Cargo::find(true).unwrap().command(&["check", "--workspace"]);
+        assert!(command.get_envs().any(|(name, value)| name == "CARGO_PKG_NAME" && value.is_none()));
+        assert_eq!(shown(&command).split_once(' ').map(|(_, words)| words), Some("check --offline --workspace"));
+    }
 }
