@@ -58,6 +58,9 @@ async fn preflight(
     memory: &mut Memory,
 ) -> Result<Outcome, ClusterError> {
     let (namespace, name) = &gathered.key;
+    if !context.shared.take_place(&gathered.key, &gathered.services) {
+        return Ok(Outcome::Soon);
+    }
     let made = clone::rehearsal(gathered, revision, run)
         .and_then(|patch| Ok((patch, canary(context, gathered, revision, run)?)));
     let (patch, pod) = match made {
@@ -110,10 +113,7 @@ async fn write_record(
         Ok(written) => {
             memory.store_failures = 0;
             memory.record.wrote(object.resource_version(), written);
-            match record.state.run() {
-                Some(_) => context.shared.set_live(&gathered.key, gathered.services.iter().map(|s| s.name_any())),
-                None => context.shared.set_gone(&gathered.key),
-            }
+            context.shared.note_run(&gathered.key, record.state.run().is_some(), &gathered.services);
             Ok(Outcome::Done)
         }
         Err(ClusterError::Conflict { .. }) => {

@@ -86,8 +86,12 @@ impl Shared {
         locked(&self.views).clone()
     }
 
-    pub(crate) fn set_live(&self, key: &Key, services: impl IntoIterator<Item = String>) {
-        locked(&self.live).insert(key.clone(), services.into_iter().collect());
+    /// Notes whether the workload's canary may run.
+    pub(crate) fn note_run(&self, key: &Key, under_way: bool, services: &[Arc<DynamicObject>]) {
+        if !under_way {
+            return self.set_gone(key);
+        }
+        locked(&self.live).insert(key.clone(), services.iter().map(|service| service.name_any()).collect());
     }
 
     pub(crate) fn set_gone(&self, key: &Key) {
@@ -96,6 +100,21 @@ impl Shared {
 
     /// The other canaries there are, as seen from one workload and its Services.
     pub(crate) fn crowd(&self, key: &Key, services: &[Arc<DynamicObject>]) -> Crowd {
+        self.crowd_with(key, services, &locked(&self.live))
+    }
+
+    /// Takes a place for the workload's canary; `false` where another took it since the crowd was looked at. Workloads
+    /// are reconciled at once: without this, two of them could both find the place free.
+    pub(crate) fn take_place(&self, key: &Key, services: &[Arc<DynamicObject>]) -> bool {
+        let mut live = locked(&self.live);
+        let free = crate::observe::crowded(&self.crowd_with(key, services, &live), self.settings.limits).is_none();
+        if free {
+            live.insert(key.clone(), services.iter().map(|service| service.name_any()).collect());
+        }
+        free
+    }
+
+    fn crowd_with(&self, key: &Key, services: &[Arc<DynamicObject>], live: &BTreeMap<Key, BTreeSet<String>>) -> Crowd {
         let mut others: BTreeMap<Key, bool> = BTreeMap::new();
         for view in self.views() {
             for pod in view.canaries() {
@@ -106,7 +125,7 @@ impl Shared {
                 others.insert(there, beside);
             }
         }
-        for (there, behind) in locked(&self.live).iter() {
+        for (there, behind) in live {
             let shares = there.0 == key.0 && services.iter().any(|service| behind.contains(&service.name_any()));
             *others.entry(there.clone()).or_default() |= shares;
         }

@@ -267,16 +267,21 @@ pub(crate) fn blocker(workload: &DynamicObject, crowd: &Crowd, limits: CanaryLim
     if number(&workload.data, "/spec/replicas") == Some(0) {
         return because(BlockerKind::ScaledToZero, "the workload is scaled to zero".into());
     }
+    crowded(crowd, limits)
+}
+
+/// Why other canaries leave no room for one more, if they do.
+pub(crate) fn crowded(crowd: &Crowd, limits: CanaryLimits) -> Option<Blocker> {
+    let too_many = |text| Some(Blocker { kind: BlockerKind::TooManyCanaries, text });
     if let Some(neighbour) = &crowd.neighbour {
-        let text = format!("the canary of {neighbour} runs behind the same Service");
-        return because(BlockerKind::TooManyCanaries, text);
+        return too_many(format!("the canary of {neighbour} runs behind the same Service"));
     }
     if crowd.in_namespace >= limits.per_namespace || crowd.in_all >= limits.per_operator {
         let text = format!(
             "{} canaries run in this namespace (at most {}) and {} in all (at most {})",
             crowd.in_namespace, limits.per_namespace, crowd.in_all, limits.per_operator
         );
-        return because(BlockerKind::TooManyCanaries, text);
+        return too_many(text);
     }
     None
 }

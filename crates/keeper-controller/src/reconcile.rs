@@ -44,6 +44,8 @@ pub(crate) async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>)
             // The registry's first answer wakes us.
             return Ok(Action::await_change());
         }
+        // A place that was taken for a start that didn't come to be is free again.
+        context.shared.note_run(&key, under_way(&gathered.stored), &gathered.services);
         let step = keeper_rollout::step(&gathered.plan, &gathered.stored, &gathered.observation, now);
         memory.refused = None;
         memory.watch = step.watch.clone();

@@ -18,13 +18,16 @@ pub(crate) struct Face {
     pub(crate) run: String,
     /// Whether it is worth an Event.
     pub(crate) event: bool,
+    /// Whether the same reason in other words is news. Not where the words change with every look.
+    words_count: bool,
 }
 
-/// Phase and reason as the workload's annotations show them.
+/// Phase, reason and message as the workload's annotations show them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shown {
     phase: Option<String>,
     reason: Option<String>,
+    message: Option<String>,
 }
 
 /// What may pass by itself is told once it has lasted so long.
@@ -43,7 +46,9 @@ impl Face {
         });
         let run = run_of(recorded, before);
         if let Some(record) = recorded {
-            let news = record.state.phase() != before.phase() || is_outcome(&step.because);
+            let of = |state: &State| state.ended().map(|ended| ended.revision.clone());
+            let news =
+                record.state.phase() != before.phase() || of(&record.state) != of(before) || is_outcome(&step.because);
             return news.then(|| Self::new(step, run, true));
         }
         let told = match weight(&step.because) {
@@ -65,6 +70,7 @@ impl Face {
             warning: step.because.is_warning(),
             run,
             event,
+            words_count: words_count(&step.because),
         }
     }
 
@@ -73,20 +79,27 @@ impl Face {
         json!({
             keys::PHASE: self.phase.as_str(),
             keys::REASON: self.reason,
-            keys::MESSAGE: crate::json::cut(&self.message, 500),
+            keys::MESSAGE: self.shown_message(),
         })
+    }
+
+    fn shown_message(&self) -> String {
+        crate::json::cut(&self.message, 500)
     }
 
     /// Whether that is shown already.
     pub(crate) fn is(&self, shown: &Shown) -> bool {
-        shown.phase.as_deref() == Some(self.phase.as_str()) && shown.reason.as_deref() == Some(&self.reason)
+        let same_words = || shown.message.as_deref() == Some(&self.shown_message());
+        shown.phase.as_deref() == Some(self.phase.as_str())
+            && shown.reason.as_deref() == Some(&self.reason)
+            && (!self.words_count || same_words())
     }
 }
 
 impl Shown {
     pub(crate) fn on(workload: &DynamicObject) -> Self {
         let shown = |key| workload.annotations().get(key).cloned();
-        Self { phase: shown(keys::PHASE), reason: shown(keys::REASON) }
+        Self { phase: shown(keys::PHASE), reason: shown(keys::REASON), message: shown(keys::MESSAGE) }
     }
 }
 
@@ -104,6 +117,7 @@ fn over(step: &Step, run: String, shown: &Shown) -> Option<Face> {
             let face = Face { reason: begun.to_owned(), ..Face::new(step, run, false) };
             Some(face).filter(|face| !face.is(shown))
         }
+        Because::Still(_) => Some(Face::new(step, run, false)).filter(|face| !face.is(shown)),
         _ => None,
     }
 }
@@ -119,6 +133,19 @@ fn is_outcome(because: &Because) -> bool {
             | Because::TemplateChanged
             | Because::ProductionChanged
     )
+}
+
+fn words_count(because: &Because) -> bool {
+    match because {
+        Because::InvalidPlan(_)
+        | Because::ProductionNotPinned(_)
+        | Because::Rejected(..)
+        | Because::Inconclusive(..)
+        | Because::RolledBack { .. }
+        | Because::Still(_) => true,
+        Because::Blocked(_) => matches!(weight(because), Weight::Told),
+        _ => false,
+    }
 }
 
 /// Whether something that needs no record is told.
