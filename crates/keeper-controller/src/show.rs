@@ -139,8 +139,8 @@ fn words_count(because: &Because) -> bool {
     match because {
         Because::InvalidPlan(_)
         | Because::ProductionNotPinned(_)
-        | Because::Rejected(..)
-        | Because::Inconclusive(..)
+        | Because::Rejected { .. }
+        | Because::Inconclusive { .. }
         | Because::RolledBack { .. }
         | Because::Still(_) => true,
         Because::Blocked(_) => matches!(weight(because), Weight::Told),
