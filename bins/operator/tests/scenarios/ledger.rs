@@ -178,12 +178,16 @@ async fn pause_stops_every_write_but_records_and_removals() {
     world.until_state("incubating", &new).await;
     world.annotate(json!({"canary-keeper.dev/pause": "true"})).await;
     let then = world.proxy.requests().total();
+    world.until_shown("Incubating", "Paused").await;
     world
-        .until("it says that it is paused", async || world.log().contains("Incubating Paused"))
-        .await;
-    world
-        .always("nothing is written while paused", Duration::from_secs(2), async || {
-            world.proxy.requests().after(then).iter().all(|r| !r.is_write() || r.resource == "configmaps")
+        .always("nothing is done while paused but to say so", Duration::from_secs(3), async || {
+            let since = world.proxy.requests().after(then);
+            let of = |verb: &str, resource: &str| {
+                since.iter().filter(|r| r.is_write() && r.verb == verb && r.resource == resource).count()
+            };
+            let (events, shown) = (of("create", "events"), of("patch", "deployments"));
+            let other = since.iter().filter(|r| r.is_write() && r.resource == "pods").count();
+            other == 0 && promotions(&since).is_empty() && events <= 1 && shown <= 1
         })
         .await;
     assert_eq!(world.canaries().await.len(), 1);
@@ -217,7 +221,10 @@ async fn a_person_promotes_or_aborts_before_time() {
     world.annotate(json!({"canary-keeper.dev/abort": unwanted.trim_start_matches("sha256:")[..12]})).await;
     world.until_rejected(&unwanted, &good).await;
     let events = world.events().await;
-    assert!(events.iter().any(|(reason, note)| reason == "Rejected" && note.contains("aborted by a person")), "{events:?}");
+    assert!(
+        events.iter().any(|(reason, note)| reason == "Rejected" && note.contains("aborted by a person")),
+        "{events:?}"
+    );
     assert_eq!(creations(&world.requests()).len(), 2);
     assert_eq!(promotions(&world.requests()).len(), 1);
 }
