@@ -4,13 +4,8 @@
 //! server takes no loopback address into an EndpointSlice, so all of it runs in a network namespace of its own, in which
 //! 10.250.0.0/16 is local: pods in its lower half, Services in its upper one.
 //!
-//! The suite (`bins/operator/tests/scenarios`) learns from the environment where it runs:
-//!
-//! | variable | is |
-//! |---|---|
-//! | `KEEPER_E2E_KUBECONFIG` | the kubeconfig of a cluster to use in place of a sandbox |
-//! | `KEEPER_E2E_AUDIT_LOG` | the API server's audit log, JSON lines; absent with a foreign cluster |
-//! | `KEEPER_E2E_PODS` | the range that pods get their addresses from; absent with a foreign cluster |
+//! The suite (`bins/operator/tests/scenarios`) is told by `KEEPER_E2E_KUBECONFIG` to use that cluster in place of a
+//! sandbox. Logs, the API server's audit log among them, stay in `target/e2e` until the next run.
 
 mod build;
 mod certificates;
@@ -66,8 +61,7 @@ pub(crate) fn run(cargo: &Cargo, args: &Args) -> Result<ExitCode> {
     namespace::addresses()?;
     let plane = plane::Plane::start(&binaries, &workspace.target.join("e2e"), cargo.root())?;
     let mut suite = suite(cargo, args);
-    suite.env("KEEPER_E2E_KUBECONFIG", plane.kubeconfig()).env("KEEPER_E2E_AUDIT_LOG", plane.audit_log());
-    suite.env("KEEPER_E2E_PODS", namespace::PODS);
+    suite.env("KEEPER_E2E_KUBECONFIG", plane.kubeconfig());
     let outcome = finish(&mut suite);
     say::progress(&format!("the control plane's logs: {}", plane.folder().display()));
     outcome
@@ -91,10 +85,10 @@ fn prepare(cargo: &Cargo) -> Result<()> {
     Ok(())
 }
 
-/// One scenario after the other: they share a cluster and two cores.
+/// One scenario after the other: they share a cluster, its addresses and two cores.
 fn suite(cargo: &Cargo, args: &Args) -> Command {
     let mut suite = cargo.command(&SUITE);
-    suite.args(["--", "--test-threads", "2"]).args(&args.arguments);
+    suite.args(["--", "--test-threads", "1"]).args(&args.arguments);
     suite
 }
 

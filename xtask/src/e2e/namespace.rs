@@ -9,8 +9,6 @@ use std::process::{Command, ExitCode};
 
 /// The address the API server says it has.
 pub(super) const SERVER: &str = "10.250.0.1";
-/// Where pods get their addresses from.
-pub(super) const PODS: &str = "10.250.0.0/17";
 /// Where Services get theirs from.
 pub(super) const SERVICES: &str = "10.250.128.0/17";
 /// The first of the Services' addresses: the API server's own Service gets it.

@@ -55,11 +55,6 @@ impl Plane {
         self.folder.join("kubeconfig")
     }
 
-    /// The API server's log of requests.
-    pub(super) fn audit_log(&self) -> PathBuf {
-        self.folder.join("audit.log")
-    }
-
     fn run(&mut self, binaries: &Path, program: &str, arguments: &str) -> Result<()> {
         let log = File::create(self.folder.join(format!("{program}.log"))).context("creating a log")?;
         let arguments = arguments.replace("SERVER", SERVER).replace("SERVICES", SERVICES);
