@@ -9,6 +9,9 @@
     unreachable_pub
 )]
 
+mod canary_watch;
+mod crashes;
 mod ledger;
 mod releases;
+mod sweep;
 mod world;

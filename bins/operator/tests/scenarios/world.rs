@@ -33,11 +33,13 @@ pub struct Start {
     pub flags: Vec<String>,
     /// What opens the webhook door; without it the door is open to loopback.
     pub bearer_token: Option<String>,
+    /// Which of many like it this is, for the report.
+    pub label: String,
 }
 
 impl Default for Start {
     fn default() -> Self {
-        Self { processes: false, flags: Vec::new(), bearer_token: None }
+        Self { processes: false, flags: Vec::new(), bearer_token: None, label: String::new() }
     }
 }
 
@@ -57,6 +59,11 @@ impl Start {
         self
     }
 
+    pub fn label(mut self, label: &str) -> Self {
+        self.label = label.to_owned();
+        self
+    }
+
     pub async fn world(self) -> World {
         World::start(self).await
     }
@@ -72,6 +79,7 @@ pub struct World {
     operator: Arc<Mutex<Option<Child>>>,
     second: Arc<Mutex<Option<Child>>>,
     bearer_token: Option<String>,
+    label: String,
     flags: Vec<String>,
     directory: tempfile::TempDir,
     processes: bool,
@@ -93,7 +101,7 @@ pub fn services() -> ApiResource {
     resource("", "v1", "Service", "services")
 }
 
-fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+pub fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
 }
 
@@ -117,6 +125,7 @@ impl World {
             operator: Arc::default(),
             second: Arc::default(),
             bearer_token: start.bearer_token,
+            label: start.label,
             flags: start.flags,
             directory,
             processes: start.processes,
@@ -489,7 +498,8 @@ impl World {
             .map(|request| format!("{} {} {}", describe(request), request.name, request.code))
             .collect();
         format!(
-            "shown: {:?}\nproduction: {}\ncanaries: {canaries:?}\nrecord: {:?}\nstatus: {}\nrequests:\n{}\nlog:\n{}",
+            "{}\nshown: {:?}\nproduction: {}\ncanaries: {canaries:?}\nrecord: {:?}\nstatus: {}\nrequests:\n{}\nlog:\n{}",
+            self.label,
             self.shown().await,
             self.production().await,
             self.record().await,
