@@ -13,9 +13,12 @@ use miette::{Context, IntoDiagnostic, Result};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// What the API server knows us by.
 const USER_AGENT: &str = concat!("canary-keeper/", env!("CARGO_PKG_VERSION"));
+/// How long a reconcile under way may take to finish after a stop.
+const LAST_MOMENT: Duration = Duration::from_secs(4);
 /// How long one read of a pod's metrics may take.
 const SCRAPE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -44,10 +47,23 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let (served, (), ()) = tokio::join!(
         door.serve(alerts_listener, stop.clone()),
         admin.serve(admin_listener, Limits::default(), stop.clone()),
-        controller.run(stop.clone()),
+        run_until(&controller, stop),
     );
     tracing::info!("operator stopped");
     served.into_diagnostic()
+}
+
+/// Runs the controller; after a stop, what is under way gets a moment to finish. Whatever it leaves behind, the next start
+/// goes on from.
+async fn run_until(controller: &Controller, stop: CancellationToken) {
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_MOMENT).await;
+    };
+    tokio::select! {
+        () = controller.run(stop.clone()) => {}
+        () = overdue => tracing::warn!("stopped in the middle of a reconcile"),
+    }
 }
 
 async fn client(args: &Args) -> Result<kube::Client> {

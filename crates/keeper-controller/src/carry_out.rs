@@ -96,7 +96,7 @@ fn refused(memory: &mut Memory, what: Refused, error: ClusterError) -> Result<Ou
     match error {
         ClusterError::Refused { message, .. } => Ok(refuse(memory, what, crate::json::cut(&message, 500))),
         ClusterError::Conflict { .. } | ClusterError::NotFound { .. } => Ok(Outcome::Soon),
-        ClusterError::Unavailable { .. } | ClusterError::Patch(_) => Err(error),
+        ClusterError::Unavailable { .. } | ClusterError::TimedOut { .. } | ClusterError::Patch(_) => Err(error),
     }
 }
 

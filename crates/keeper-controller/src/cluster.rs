@@ -11,10 +11,13 @@ use kube::core::ApiResource;
 use kube::{Client, ResourceExt};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::time::Duration;
 
 /// The field manager of all our writes.
 pub const FIELD_MANAGER: &str = "canary-keeper";
 const REPORTING_CONTROLLER: &str = "canary-keeper.dev/operator";
+/// How long one request may take.
+const DEADLINE: Duration = Duration::from_secs(15);
 /// The API server refuses longer notes.
 const LONGEST_NOTE: usize = 1000;
 
@@ -35,16 +38,15 @@ impl Cluster {
     }
 
     pub(crate) async fn workload(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>, ClusterError> {
-        let found = self.api(namespace, &kind::deployment()).get_opt(name).await;
-        found.map_err(ClusterError::of("read the workload"))
+        within("read the workload", self.api(namespace, &kind::deployment()).get_opt(name)).await
     }
 
     pub(crate) async fn canary(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>, ClusterError> {
-        self.api(namespace, &kind::pod()).get_opt(name).await.map_err(ClusterError::of("read the canary"))
+        within("read the canary", self.api(namespace, &kind::pod()).get_opt(name)).await
     }
 
     pub(crate) async fn record(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>, ClusterError> {
-        self.api(namespace, &kind::config_map()).get_opt(name).await.map_err(ClusterError::of("read the record"))
+        within("read the record", self.api(namespace, &kind::config_map()).get_opt(name)).await
     }
 
     pub(crate) async fn volume_claim(
@@ -52,8 +54,7 @@ impl Cluster {
         namespace: &str,
         name: &str,
     ) -> Result<Option<DynamicObject>, ClusterError> {
-        let found = self.api(namespace, &kind::volume_claim()).get_opt(name).await;
-        found.map_err(ClusterError::of("read a volume claim"))
+        within("read a volume claim", self.api(namespace, &kind::volume_claim()).get_opt(name)).await
     }
 
     /// The records of all rollouts, in one request.
@@ -63,17 +64,16 @@ impl Cluster {
             None => Api::all_with(self.client.clone(), &kind::config_map()),
         };
         let params = kube::api::ListParams::default().labels(kind::RECORDS);
-        api.list(&params).await.map(|list| list.items).map_err(ClusterError::of("list the records"))
+        within("list the records", api.list(&params)).await.map(|list| list.items)
     }
 
     /// Creates the record, or replaces the very version that `record` carries.
     pub(crate) async fn write_record(&self, record: &DynamicObject) -> Result<DynamicObject, ClusterError> {
         let api = self.api(&record.namespace().unwrap_or_default(), &kind::config_map());
-        let written = match record.resource_version() {
-            None => api.create(&post(false), record).await,
-            Some(_) => api.replace(&record.name_any(), &post(false), record).await,
-        };
-        written.map_err(ClusterError::of("write the record"))
+        match record.resource_version() {
+            None => within("write the record", api.create(&post(false), record)).await,
+            Some(_) => within("write the record", api.replace(&record.name_any(), &post(false), record)).await,
+        }
     }
 
     pub(crate) async fn create_canary(
@@ -83,14 +83,13 @@ impl Cluster {
     ) -> Result<DynamicObject, ClusterError> {
         let api = self.api(&pod.namespace().unwrap_or_default(), &kind::pod());
         let what = if dry_run { "create the canary (dry-run)" } else { "create the canary" };
-        api.create(&post(dry_run), pod).await.map_err(ClusterError::of(what))
+        within(what, api.create(&post(dry_run), pod)).await
     }
 
     pub(crate) async fn delete_canary(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ClusterError> {
         let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-        let deleted = self.api(namespace, &kind::pod()).delete(name, &params).await;
-        deleted.map(drop).map_err(ClusterError::of("delete the canary"))
+        within("delete the canary", self.api(namespace, &kind::pod()).delete(name, &params)).await.map(drop)
     }
 
     /// The one patch of production, or its fence: a JSON patch whose first operations test uid and resourceVersion.
@@ -104,8 +103,8 @@ impl Cluster {
         let what = if dry_run { "patch production (dry-run)" } else { "patch production" };
         let patch: json_patch::Patch = serde_json::from_value(operations.clone()).map_err(ClusterError::patch)?;
         let params = PatchParams { dry_run, field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-        let patched = self.api(namespace, &kind::deployment()).patch(name, &params, &Patch::Json::<()>(patch)).await;
-        patched.map_err(ClusterError::of(what))
+        let patch = Patch::Json::<()>(patch);
+        within(what, self.api(namespace, &kind::deployment()).patch(name, &params, &patch)).await
     }
 
     /// Shows phase and reason on the workload. On the condition that it still is the same workload.
@@ -117,8 +116,8 @@ impl Cluster {
         let (namespace, name) = (workload.namespace().unwrap_or_default(), workload.name_any());
         let patch = serde_json::json!({ "metadata": { "uid": workload.uid(), "annotations": annotations } });
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-        let shown = self.api(&namespace, &kind::deployment()).patch(&name, &params, &Patch::Merge(&patch)).await;
-        shown.map_err(ClusterError::of("show the phase"))
+        let patch = Patch::Merge(&patch);
+        within("show the phase", self.api(&namespace, &kind::deployment()).patch(&name, &params, &patch)).await
     }
 
     /// Tells an Event of the workload. Its name is made of what it says, so that telling it twice changes nothing.
@@ -156,7 +155,7 @@ impl Cluster {
             ..Event::default()
         };
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
-        match api.create(&post(false), &object).await.map_err(ClusterError::of("tell an event")) {
+        match within("tell an event", api.create(&post(false), &object)).await {
             Err(error) if !error.is_conflict() => Err(error),
             _ => Ok(()),
         }
@@ -170,6 +169,18 @@ pub(crate) struct Told<'a> {
     pub(crate) reason: &'a str,
     pub(crate) note: &'a str,
     pub(crate) warning: bool,
+}
+
+/// One request, with a deadline of our own: a server that doesn't answer must not hold up a workload for longer. What a
+/// write without an answer did, the next observation tells.
+async fn within<T>(
+    what: &'static str,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ClusterError> {
+    match tokio::time::timeout(DEADLINE, request).await {
+        Ok(answer) => answer.map_err(ClusterError::of(what)),
+        Err(_) => Err(ClusterError::TimedOut { what, after: DEADLINE }),
+    }
 }
 
 fn post(dry_run: bool) -> PostParams {

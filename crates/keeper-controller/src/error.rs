@@ -1,3 +1,4 @@
+use std::time::Duration;
 use thiserror::Error;
 
 /// A request to the API server that failed, named after what it was for.
@@ -33,6 +34,14 @@ pub enum ClusterError {
         /// Why.
         #[source]
         source: Box<kube::Error>,
+    },
+    /// No answer in time: it may have been carried out or not. Looking again tells.
+    #[error("cannot {what}: no answer within {} s", after.as_secs())]
+    TimedOut {
+        /// What the request was for.
+        what: &'static str,
+        /// How long was waited.
+        after: Duration,
     },
     /// A patch of ours is none. A fault of this program.
     #[error("a promotion could not be put into words")]
@@ -72,7 +81,7 @@ impl ClusterError {
             Self::Conflict { .. } => "conflict",
             Self::Refused { .. } => "refused",
             Self::NotFound { .. } => "not_found",
-            Self::Unavailable { .. } => "unavailable",
+            Self::Unavailable { .. } | Self::TimedOut { .. } => "unavailable",
             Self::Patch(_) => "internal",
         }
     }
