@@ -1,6 +1,7 @@
 use crate::names::Revision;
 use crate::record::Told;
 use crate::{StoredAlert, Trouble};
+use jiff::Timestamp;
 use keeper_signal::{Evidence, Why};
 use std::fmt;
 use std::time::Duration;
@@ -74,7 +75,14 @@ pub enum Because {
     /// The revision is bad.
     Rejected(Revision, Fault),
     /// The revision could not be judged; its canary is removed.
-    Inconclusive(Revision, Obstacle),
+    Inconclusive {
+        /// Which.
+        revision: Revision,
+        /// What was in the way.
+        obstacle: Obstacle,
+        /// When it is tried again; `None`: it was tried often enough, and a person is waited for.
+        again: Option<Timestamp>,
+    },
     /// A canary lost to its node is made again.
     Recreating(Revision, u8),
     /// Another revision is wanted now.
@@ -223,7 +231,7 @@ impl Because {
                 Proof::Person => "PromotedByPerson",
             },
             Self::Rejected(..) => "Rejected",
-            Self::Inconclusive(..) => "Inconclusive",
+            Self::Inconclusive { .. } => "Inconclusive",
             Self::Recreating(..) => "CanaryRecreated",
             Self::Superseded { .. } => "Superseded",
             Self::TemplateChanged => "TemplateChanged",
@@ -240,7 +248,7 @@ impl Because {
     pub fn is_warning(&self) -> bool {
         match self {
             Self::Rejected(..)
-            | Self::Inconclusive(..)
+            | Self::Inconclusive { .. }
             | Self::InvalidPlan(_)
             | Self::RecordUnreadable(_)
             | Self::LedgerLost
@@ -294,7 +302,7 @@ impl fmt::Display for Because {
             ),
             Self::ViewStale => f.write_str("our view of the workload is older than its last promotion; waiting"),
             Self::ReadingAfresh => f.write_str("reading afresh from the server before going on"),
-            Self::CanaryInTheWay => f.write_str("a canary of no live run is removed first"),
+            Self::CanaryInTheWay => f.write_str("waiting for an earlier canary to be gone"),
             Self::CanaryLaunching(r) => write!(f, "starting a canary of {}", r.short()),
             Self::WaitingForReady(None) => f.write_str("the canary is not Ready yet"),
             Self::WaitingForReady(Some(trouble)) => write!(f, "the canary is not Ready yet: {trouble}"),
@@ -308,13 +316,21 @@ impl fmt::Display for Because {
             }
             Self::NotProved { signal, why } => write!(f, "{signal} cannot tell: {why}"),
             Self::Promoting(r, proof) => write!(f, "promoting {}: {proof}", r.short()),
-            Self::PromotionNotedAgain => f.write_str("the workload changed since the verdict: noting it again"),
+            Self::PromotionNotedAgain => {
+                f.write_str("the workload changed since the verdict, but not in what it runs: promoting what it is now")
+            }
             Self::RollingOut(r) => write!(f, "production is patched to {} and rolls out", r.short()),
             Self::Promoted { revision, proof, late } => {
-                write!(f, "production runs {}: {proof}{}", revision.short(), Late(late))
+                write!(f, "promoted: production runs {}; {proof}{}", revision.short(), Late(late))
             }
-            Self::Rejected(r, fault) => write!(f, "{} is rejected: {fault}", r.short()),
-            Self::Inconclusive(r, obstacle) => write!(f, "{} could not be judged: {obstacle}", r.short()),
+            Self::Rejected(r, fault) => write!(f, "{0} is rejected: {fault}; to try it again: retry={0}", r.short()),
+            Self::Inconclusive { revision, obstacle, again } => {
+                write!(f, "{} could not be judged: {obstacle}; ", revision.short())?;
+                match again {
+                    Some(again) => write!(f, "tried again at {}", again.strftime("%FT%TZ")),
+                    None => write!(f, "it waits for a person: retry={}", revision.short()),
+                }
+            }
             Self::Recreating(r, n) => write!(f, "the canary of {} was lost; made again ({n})", r.short()),
             Self::Superseded { judged, by } => {
                 write!(f, "{} is superseded by {}, which the tag names now", judged.short(), by.short())
@@ -388,7 +404,7 @@ impl fmt::Display for Trouble {
             Self::CannotPull(what) => write!(f, "the image cannot be pulled ({what})"),
             Self::NotScheduled(what) => write!(f, "no node takes it ({what})"),
             Self::LostToNode(what) => write!(f, "its node took it away ({what})"),
-            Self::DeadlineExceeded(what) => write!(f, "its own deadline ended it ({what})"),
+            Self::DeadlineExceeded(what) => write!(f, "its own deadline ended it, nobody watched it ({what})"),
         }
     }
 }

@@ -249,7 +249,7 @@ fn creates(step: &Step) -> bool {
 const WRITES: usize = 12;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_same_question_gets_the_same_answer(

@@ -75,13 +75,15 @@ impl Case<'_> {
         if let (OnInconclusive::Reject, Some(run)) = (self.plan.on_inconclusive, run) {
             return self.rejected(run, Fault::NotJudged(Box::new(obstacle)));
         }
-        let because = Because::Inconclusive(revision.clone(), obstacle);
-        let ended = Ended { revision: revision.clone(), told: Told::of(&because, self.now) };
         let tries = self.record.tries_of(revision).saturating_add(1);
+        let pause = self.plan.retry_after.get(usize::from(tries) - 1);
+        let again = pause.map(|pause| later(self.now, *pause));
+        let because = Because::Inconclusive { revision: revision.clone(), obstacle, again };
+        let ended = Ended { revision: revision.clone(), told: Told::of(&because, self.now) };
         let mut record = self.record.clone();
         record.tried = Some((revision.clone(), tries));
-        record.state = match self.plan.retry_after.get(usize::from(tries) - 1) {
-            Some(pause) => State::Inconclusive(ended, later(self.now, *pause)),
+        record.state = match again {
+            Some(again) => State::Inconclusive(ended, again),
             None => State::Held(ended, Hold::Inconclusive),
         };
         (record, because)

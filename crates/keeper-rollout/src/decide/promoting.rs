@@ -57,7 +57,7 @@ fn accepted(case: &Case<'_>, run: &Run, sending: &Sending) -> Step {
         Rollout::Complete => return promoted(case, run, sending),
         Rollout::Stuck(why) => why.clone(),
         Rollout::Progressing if case.passed(sending.since, case.plan.rollout_deadline) => {
-            format!("not complete after {}", Span(case.plan.rollout_deadline))
+            format!("still under way after {}", Span(case.plan.rollout_deadline))
         }
         Rollout::Progressing => return case.wait(Because::RollingOut(revision.clone())),
     };

@@ -12,7 +12,7 @@
 //! what happens. The guards of the protocol are switched off one at a time, and each must be missed.
 //!
 //! - `cargo test -p keeper-rollout --test model`: the first states of every configuration, and every ablation.
-//! - `cargo test --release -p keeper-rollout --test model -- --include-ignored --nocapture --test-threads 2`: all of it.
+//! - `cargo test -p keeper-rollout --test model -- --include-ignored --nocapture`: all of it, in some five minutes.
 //! - `KEEPER_MODEL_STATES=<n>` sets how many states of each configuration are expanded.
 //!
 //! Bounds: three digests, two templates, one retry of an Inconclusive revision, one canary made again, each event once
@@ -134,7 +134,7 @@ fn the_protocol_holds() {
 }
 
 #[test]
-#[ignore = "several minutes in a release build: `cargo xtask model`"]
+#[ignore = "some five minutes: `cargo xtask model`"]
 fn the_protocol_holds_in_whole() {
     hold(&[configurations(), larger()].concat(), 3_000_000, 51);
 }

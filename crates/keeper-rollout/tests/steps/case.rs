@@ -263,6 +263,7 @@ impl Case {
     }
 
     #[track_caller]
+    #[allow(clippy::needless_pass_by_value, reason = "every caller has just made it")]
     pub fn gives(&self, expected: Step) {
         assert_eq!(self.step(), expected);
     }
@@ -298,10 +299,11 @@ impl Case {
 
     /// Inconclusive for the first time, the canary removed if there is one.
     pub fn inconclusive(&self, obstacle: Obstacle) -> Step {
-        let because = Because::Inconclusive(new(), obstacle);
+        let again = self.now + self.plan.retry_after[0];
+        let because = Because::Inconclusive { revision: new(), obstacle, again: Some(again) };
         let told = Told { reason: because.reason().into(), message: because.to_string(), at: self.now };
         let record = self.store(|record| {
-            record.state = State::Inconclusive(Ended { revision: new(), told }, self.now + self.plan.retry_after[0]);
+            record.state = State::Inconclusive(Ended { revision: new(), told }, again);
             record.tried = Some((new(), 1));
         });
         self.soon(Phase::Inconclusive, because, std::iter::once(record).chain(self.removal()))

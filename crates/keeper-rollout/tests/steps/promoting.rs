@@ -30,8 +30,11 @@ fn a_workload_that_moved_is_noted_again_before_it_is_patched() {
     }
 }
 
+type Happens = fn(Case) -> Case;
+type Expected = fn(&Case) -> Step;
+
 /// What speaks against a promotion that was not accepted, and what becomes of it.
-fn against() -> Vec<(fn(Case) -> Case, fn(&Case) -> Step)> {
+fn against() -> Vec<(Happens, Expected)> {
     vec![
         (Case::alerted, |case| case.rejected(Fault::Alert(alert()))),
         (
@@ -229,9 +232,9 @@ fn a_rollout_that_does_not_complete_is_held() {
     let case = accepted().see(|see| see.workload.rollout = Rollout::Progressing).now(1899);
     case.gives(case.soon(Phase::Promoting, Because::RollingOut(new()), []));
     let case = case.now(1900);
-    case.gives(not_rolled_out(&case, "not complete after 15m"));
+    case.gives(not_rolled_out(&case, "still under way after 15m"));
     let case = case.alerted();
-    let late = "not complete after 15m; after the patch came alert HighErrors names pod shop-canary-0a1b2c, \
+    let late = "still under way after 15m; after the patch came alert HighErrors names pod shop-canary-0a1b2c, \
                 firing since 2026-01-01T00:00:20Z";
     case.gives(not_rolled_out(&case, late));
 }

@@ -185,17 +185,19 @@ fn a_refused_dry_run_is_tried_again_later_and_in_the_end_held() {
     let obstacle = || Obstacle::Refused("exceeded quota: pods".into());
     let case = idle().see(|see| see.refused = Some(refusal.clone()));
     case.gives(case.inconclusive(obstacle()));
-    let because = Because::Inconclusive(new(), obstacle());
+    let told_of = |again| Because::Inconclusive { revision: new(), obstacle: obstacle(), again };
     for (tried, pause) in [(1, 30 * 60), (2, 120 * 60)] {
         let case = idle().see(|see| see.refused = Some(refusal.clone()));
         let case = case.record(|record| record.tried = Some((new(), tried)));
+        let because = told_of(Some(at(pause)));
         let record = case.store(|record| {
             record.tried = Some((new(), tried + 1));
             record.state = State::Inconclusive(ended(&because, 0), at(pause));
         });
-        case.gives(case.soon(Phase::Inconclusive, because.clone(), [record]));
+        case.gives(case.soon(Phase::Inconclusive, because, [record]));
     }
     let case = case.record(|record| record.tried = Some((new(), 3)));
+    let because = told_of(None);
     let record = case.store(|record| {
         record.tried = Some((new(), 4));
         record.state = State::Held(ended(&because, 0), Hold::Inconclusive);
