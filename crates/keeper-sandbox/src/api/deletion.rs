@@ -52,6 +52,9 @@ impl Cluster {
         let resource = Arc::clone(&target.resource);
         let old = self.stored(target)?;
         preconditions(&resource, &old, options)?;
+        if resource.is("", "namespaces") && matches!(target.name.as_str(), "default" | "kube-system" | "kube-public") {
+            return Err(Status::forbidden(&resource, &target.name, "this namespace may not be deleted"));
+        }
         let grace = grace(&resource, &old, options);
         let mut new = (*old).clone();
         add_propagation_finalizer(&mut new, options);

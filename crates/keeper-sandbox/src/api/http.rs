@@ -193,6 +193,10 @@ fn change(
             let write = Write { dry_run: write.dry_run || body.get("deleteOptions").is_some_and(dry_run_in), ..write };
             cluster.evict(target, &body, write).map(|done| (201, done))
         }
+        ("POST", "binding", true) => {
+            let body = parse_object(&media, body, "Binding")?;
+            cluster.bind(target, &body, write).map(|done| (201, done))
+        }
         ("PUT", "" | "status", true) => {
             let body = parse_object(&media, body, &target.resource.kind)?;
             cluster.update(target, body, By::Put, write).map(|updated| (200, updated))

@@ -62,7 +62,7 @@ pub(crate) fn list(
             object::set(&mut metadata, "remainingItemCount", json!(selected.count()));
         }
     }
-    Ok(wrap(resource, items, metadata, form, now))
+    Ok(wrap(resource, items, &metadata, form, now))
 }
 
 type Snapshot = (BTreeMap<Key, Arc<Value>>, u64, Option<Key>);
@@ -153,9 +153,9 @@ fn field_is_selectable(resource: &ResourceType, field: &str) -> bool {
 }
 
 /// A list in the wanted form.
-fn wrap(resource: &ResourceType, items: Vec<Value>, metadata: Value, form: Form, now: Timestamp) -> Value {
+fn wrap(resource: &ResourceType, items: Vec<Value>, metadata: &Value, form: Form, now: Timestamp) -> Value {
     match form {
-        Form::Table => table::table(resource, &items, &metadata, true, now),
+        Form::Table => table::table(resource, &items, metadata, true, now),
         Form::Metadata => json!({
             "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
             "items": items.iter().map(partial).collect::<Vec<_>>(),

@@ -13,12 +13,13 @@
 //!
 //! let server = ApiServer::serve(ApiConfig::default()).await?;
 //! println!("kubectl --server http://{} get namespaces", server.address());
-//! println!("{} requests so far", server.requests().total());
+//! println!("{} requests so far, also under /sandbox/requests", server.requests().total());
 //! server.stop().await;
 //! # Ok(())
 //! # }
 //! ```
 
+mod binding;
 mod cluster;
 mod convert;
 mod decode;

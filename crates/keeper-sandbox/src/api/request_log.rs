@@ -118,7 +118,8 @@ pub struct RequestLog {
 #[derive(Debug, Default)]
 struct Inner {
     next: u64,
-    records: VecDeque<RequestRecord>,
+    /// Each with the size of its body.
+    records: VecDeque<(RequestRecord, usize)>,
     bytes: usize,
     counts: RequestCounts,
     watches: BTreeMap<String, u64>,
@@ -159,11 +160,12 @@ impl RequestLog {
                 inner.file = None;
             }
         }
-        inner.bytes += weight(&record);
-        inner.records.push_back(record);
+        let size = record.body.as_ref().map_or(0, |body| body.to_string().len());
+        inner.bytes += size;
+        inner.records.push_back((record, size));
         while inner.records.len() > self.limit || inner.bytes > MAX_BODY_BYTES {
-            let Some(oldest) = inner.records.pop_front() else { break };
-            inner.bytes = inner.bytes.saturating_sub(weight(&oldest));
+            let Some((_, size)) = inner.records.pop_front() else { break };
+            inner.bytes = inner.bytes.saturating_sub(size);
         }
     }
 
@@ -176,7 +178,7 @@ impl RequestLog {
     /// The kept records with a higher sequence number.
     #[must_use]
     pub fn after(&self, sequence: u64) -> Vec<RequestRecord> {
-        self.inner().records.iter().filter(|r| r.sequence > sequence).cloned().collect()
+        self.inner().records.iter().map(|(r, _)| r).filter(|r| r.sequence > sequence).cloned().collect()
     }
 
     /// The number of requests so far, which is the newest record's sequence number.
@@ -196,10 +198,6 @@ impl RequestLog {
     pub fn watches(&self) -> BTreeMap<String, u64> {
         self.inner().watches.clone()
     }
-}
-
-fn weight(record: &RequestRecord) -> usize {
-    record.body.as_ref().map_or(0, |body| body.to_string().len())
 }
 
 /// Whether `DeleteOptions` ask for a dry-run.

@@ -200,9 +200,9 @@ const fn row(
 
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
-    row(CORE, "namespaces", "Namespace", &["ns"], &[Cluster, Status, Subresources(&["finalize"])]),
+    row(CORE, "namespaces", "Namespace", &["ns"], &[Cluster, Status]),
     row(CORE, "nodes", "Node", &["no"], &[Cluster, Status]),
-    row(CORE, "pods", "Pod", &["po"], &[Status, All, SPEC, Subresources(&["log", "eviction"])]),
+    row(CORE, "pods", "Pod", &["po"], &[Status, All, SPEC, Subresources(&["log", "eviction", "binding"])]),
     row(CORE, "services", "Service", &["svc"], &[Status, All]),
     row(CORE, "configmaps", "ConfigMap", &["cm"], &[]),
     row(CORE, "secrets", "Secret", &[], &[]),

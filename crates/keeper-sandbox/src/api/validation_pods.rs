@@ -41,10 +41,10 @@ pub(crate) fn pod(new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>
     }
 }
 
-/// The spec without the fields that an update may change. A node is assigned once, so an empty one may be filled.
+/// The spec without the fields that an update may change. A node is assigned by a binding only.
 fn fixed_part(pod: &Value) -> Value {
     let mut spec = pod.get("spec").cloned().unwrap_or(Value::Null);
-    for field in ["activeDeadlineSeconds", "tolerations", "nodeName"] {
+    for field in ["activeDeadlineSeconds", "tolerations"] {
         object::remove(&mut spec, field);
     }
     for list in ["containers", "initContainers"] {

@@ -1,0 +1,50 @@
+//! The binding subresource: how a scheduler gives a pod its node. There is no other way once the pod exists.
+
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, Target, Write};
+use super::object::{self, child};
+use super::status::Status;
+
+impl Cluster {
+    /// Assigns a pod to the node that a `Binding` names.
+    pub(crate) fn bind(&mut self, target: &Target, binding: &Value, write: Write) -> Result<Value, Status> {
+        let name = &target.name;
+        let node = object::text(binding, "/target/name").unwrap_or_default();
+        if node.is_empty() {
+            return Err(Status::new(500, "", "target.name: Required value"));
+        }
+        let pod = self.stored(target)?;
+        let refuse = |why: &str| {
+            let message = format!("Operation cannot be fulfilled on pods/binding \"{name}\": {why}");
+            let details = json!({ "name": name, "kind": "pods/binding" });
+            Err(Status { details, ..Status::new(409, "Conflict", message) })
+        };
+        let uid = object::uid(binding);
+        if !uid.is_empty() && uid != object::uid(&pod) {
+            let why =
+                format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", object::uid(&pod));
+            return refuse(&why);
+        }
+        if object::is_being_deleted(&pod) {
+            return refuse(&format!("pod {name} is being deleted, cannot be assigned to a host"));
+        }
+        match object::text(&pod, "/spec/nodeName").unwrap_or_default() {
+            "" => {}
+            other => return refuse(&format!("pod {name} is already assigned to node \"{other}\"")),
+        }
+        let mut new = (*pod).clone();
+        object::set(child(&mut new, "spec"), "nodeName", json!(node));
+        let status = child(&mut new, "status");
+        let mut conditions = object::list(status, "/conditions").to_vec();
+        conditions.retain(|c| object::text(c, "/type") != Some("PodScheduled"));
+        conditions.push(json!({
+            "type": "PodScheduled", "status": "True", "lastTransitionTime": object::seconds(write.now),
+        }));
+        object::set(status, "conditions", Value::Array(conditions));
+        if !write.dry_run {
+            self.store.put(&target.resource.storage, new);
+        }
+        Ok(json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 }))
+    }
+}
