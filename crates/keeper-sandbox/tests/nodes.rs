@@ -1,4 +1,5 @@
 //! What a node tells about pods that don't work, with fake pods.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::needless_pass_by_value, reason = "a test may panic")]
 
 mod support;
 
@@ -14,16 +15,12 @@ use serde_json::{Value, json};
 
 use support::*;
 
-async fn sandbox() -> (Sandbox, Client, tempfile::TempDir) {
-    let directory = tempfile::tempdir().unwrap();
-    let mut config = SandboxConfig::new(directory.path()).with_fake_pods();
-    config.node = |node| {
+async fn sandbox() -> (Sandbox, Client, Rest) {
+    cluster(true, |node| {
         node.crash_backoff = Duration::from_millis(200);
         node.pull_backoff = Duration::from_millis(200);
-    };
-    let sandbox = Sandbox::start(config).await.unwrap();
-    let client = sandbox.client().unwrap();
-    (sandbox, client, directory)
+    })
+    .await
 }
 
 fn pod(name: &str, image: &str) -> Value {
@@ -39,7 +36,7 @@ async fn container(client: &Client, name: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_image_that_is_not_there_is_told_and_found_later() {
-    let (sandbox, client, _directory) = sandbox().await;
+    let (sandbox, client, _rest) = sandbox().await;
     sandbox.registry().push("app", "other", &ImageConfig::new(["/app"]));
     create(&pods(&client), pod("p", &sandbox.registry().pull_spec("app", "1"))).await;
     let waiting = |reason: &'static str| {
@@ -70,7 +67,7 @@ async fn an_image_that_is_not_there_is_told_and_found_later() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_is_named_by_its_own_digest() {
-    let (sandbox, client, _directory) = sandbox().await;
+    let (sandbox, client, _rest) = sandbox().await;
     let image = ImageConfig::new(["/app"]);
     let (digest, children) = sandbox.registry().push_index("app", "1", &[("amd64", image.clone()), ("arm64", image)]);
     create(&pods(&client), pod("p", &sandbox.registry().pull_spec("app", "1"))).await;
@@ -86,7 +83,7 @@ async fn an_index_is_named_by_its_own_digest() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_loop_counts_restarts_and_backs_off() {
-    let (sandbox, client, _directory) = sandbox().await;
+    let (sandbox, client, _rest) = sandbox().await;
     let crashes = ImageConfig::new(["/app"])
         .label(format!("{SCRIPT_PREFIX}exit-after"), "20ms")
         .label(format!("{SCRIPT_PREFIX}exit-code"), "137")
@@ -110,7 +107,7 @@ async fn a_crash_loop_counts_restarts_and_backs_off() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_past_its_deadline_fails_and_leaves_the_slices() {
-    let (sandbox, client, _directory) = sandbox().await;
+    let (sandbox, client, _rest) = sandbox().await;
     create(
         &services(&client),
         json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "p"}, "spec": {"selector": {"app": "p"}, "ports": [{"port": 80}]}}),
@@ -139,7 +136,7 @@ async fn a_pod_past_its_deadline_fails_and_leaves_the_slices() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn losing_ready_moves_the_transition_time() {
-    let (sandbox, client, _directory) = sandbox().await;
+    let (sandbox, client, _rest) = sandbox().await;
     sandbox.node().script_image(
         "example.com/app:1",
         FakeScript { unready_after: Some(Duration::from_millis(1500)), ..FakeScript::default() },
@@ -167,7 +164,7 @@ async fn losing_ready_moves_the_transition_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_that_fits_no_node_says_so() {
-    let (sandbox, client, _directory) = sandbox().await;
+    let (sandbox, client, _rest) = sandbox().await;
     let mut body = pod("p", "example.com/app:1");
     body["spec"]["nodeSelector"] = json!({"disk": "ssd"});
     create(&pods(&client), body).await;
@@ -182,7 +179,7 @@ async fn a_pod_that_fits_no_node_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn init_containers_come_first_and_a_job_like_pod_ends() {
-    let (sandbox, client, _directory) = sandbox().await;
+    let (sandbox, client, _rest) = sandbox().await;
     let ends = |code: i32| FakeScript {
         exit_after: Some(Duration::from_millis(50)),
         exit_code: Some(code),

@@ -1,4 +1,5 @@
 //! Pods as processes behind a Service: the demo's application under the demo's load.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::needless_pass_by_value, reason = "a test may panic")]
 
 mod support;
 
@@ -9,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use keeper_sandbox::{Sandbox, SandboxConfig, registry::ImageConfig};
+use keeper_sandbox::{Sandbox, registry::ImageConfig};
 use kube::{Client, api::DynamicObject};
 use serde_json::{Value, json};
 
@@ -32,11 +33,8 @@ fn app(version: &str) -> ImageConfig {
     ImageConfig::new([program, "--exit-with-stdin".into()]).env("VERSION", version)
 }
 
-async fn sandbox() -> (Sandbox, Client, tempfile::TempDir) {
-    let directory = tempfile::tempdir().unwrap();
-    let sandbox = Sandbox::start(SandboxConfig::new(directory.path())).await.unwrap();
-    let client = sandbox.client().unwrap();
-    (sandbox, client, directory)
+async fn sandbox() -> (Sandbox, Client, Rest) {
+    cluster(false, |_| {}).await
 }
 
 fn web(replicas: i64, image: &str) -> Value {
@@ -79,7 +77,7 @@ fn summary(load: std::process::Child) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_update_costs_the_client_no_error() {
-    let (sandbox, client, _directory) = sandbox().await;
+    let (sandbox, client, _rest) = sandbox().await;
     let first = sandbox.registry().push("app", "1", &app("1"));
     let second = sandbox.registry().push("app", "2", &app("2"));
     let pinned = |digest: &str| sandbox.registry().pinned_spec("app", digest);
@@ -122,7 +120,7 @@ async fn a_rolling_update_costs_the_client_no_error() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_are_refused_while_no_pod_is_ready() {
-    let (sandbox, client, _directory) = sandbox().await;
+    let (sandbox, client, _rest) = sandbox().await;
     sandbox.registry().push("app", "1", &app("1").env("NEVER_READY", "1"));
     create(&deployments(&client), web(1, &sandbox.registry().pull_spec("app", "1"))).await;
     let url = service(&client).await;
@@ -142,7 +140,7 @@ async fn connections_are_refused_while_no_pod_is_ready() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_gets_its_environment_logs_and_grace() {
-    let (sandbox, client, directory) = sandbox().await;
+    let (sandbox, client, rest) = sandbox().await;
     let script = "trap 'echo terminated; exit 0' TERM; echo \"$GREETING from $NAME at $POD_IP\"; while true; do sleep 0.05; done";
     sandbox.registry().push("shell", "1", &ImageConfig::new(["/bin/sh", "-c"]).env("GREETING", "hello"));
     let pod = json!({
@@ -153,7 +151,7 @@ async fn a_process_gets_its_environment_logs_and_grace() {
         }]},
     });
     create(&pods(&client), pod).await;
-    let log = directory.path().join("logs/default_p_main.log");
+    let log = rest.directory.path().join(format!("logs/{}_p_main.log", rest.namespace));
     let pod = eventually("it runs", || async {
         let pod = pods(&client).get("p").await.unwrap();
         let said = std::fs::read_to_string(&log).unwrap_or_default();
@@ -170,7 +168,7 @@ async fn a_process_gets_its_environment_logs_and_grace() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_process_is_restarted_and_a_deaf_one_too() {
-    let (sandbox, client, _directory) = sandbox().await;
+    let (sandbox, client, _rest) = sandbox().await;
     sandbox.registry().push("app", "dies", &app("1").env("EXIT_AFTER", "0.1"));
     sandbox.registry().push("app", "missing", &ImageConfig::new(["/no/such/program"]));
     let pod = |name: &str| {

@@ -1,4 +1,5 @@
 //! The registry over HTTP, as a client of the distribution API sees it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::needless_pass_by_value, reason = "a test may panic")]
 
 use std::time::Duration;
 

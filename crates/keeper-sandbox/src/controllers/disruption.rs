@@ -193,6 +193,7 @@ fn condition(budget: &Object, allowed: bool, reason: &str, message: &str, now: T
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value, reason = "literal JSON reads better without borrows")]
 mod tests {
     use super::*;
     use crate::objects::object;

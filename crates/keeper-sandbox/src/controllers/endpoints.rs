@@ -219,6 +219,7 @@ fn named_port(pod: &Object, name: &str) -> Option<i64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value, reason = "literal JSON reads better without borrows")]
 mod tests {
     use super::*;
 

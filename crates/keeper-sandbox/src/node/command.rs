@@ -126,6 +126,7 @@ fn expand(text: &str, env: &[(String, String)]) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value, reason = "literal JSON reads better without borrows")]
 mod tests {
     use serde_json::json;
 

@@ -120,6 +120,7 @@ fn port(probe: &Value, container: &Value) -> Option<u16> {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value, reason = "literal JSON reads better without borrows")]
 mod tests {
     use serde_json::json;
 

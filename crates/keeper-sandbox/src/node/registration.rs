@@ -136,6 +136,7 @@ fn misfit(pod: &Object, node: &str) -> Option<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value, reason = "literal JSON reads better without borrows")]
 mod tests {
     use super::*;
 

@@ -281,6 +281,7 @@ fn condition(before: &[Value], kind: &str, outcome: Result<&(), &(&'static str, 
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value, reason = "literal JSON reads better without borrows")]
 mod tests {
     use super::*;
     use crate::objects::{Meta, PODS, object};

@@ -84,6 +84,7 @@ fn percent(percentage: i64, total: i64, round_up: bool) -> i64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value, reason = "literal JSON reads better without borrows")]
 mod tests {
     use serde_json::json;
 
