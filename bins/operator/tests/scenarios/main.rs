@@ -9,9 +9,13 @@
     unreachable_pub
 )]
 
+mod alerts;
 mod canary_watch;
 mod crashes;
+mod bad_images;
 mod ledger;
+mod load;
 mod releases;
 mod sweep;
+mod undo;
 mod world;

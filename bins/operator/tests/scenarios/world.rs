@@ -243,11 +243,23 @@ impl World {
     /// Pushes an image under `shop:stable` that does as scripted (fake pods), and answers its digest. `salt` makes
     /// digests differ.
     pub fn push(&self, salt: &str, script: &[(&str, &str)]) -> String {
+        self.push_to("stable", salt, script)
+    }
+
+    fn push_to(&self, tag: &str, salt: &str, script: &[(&str, &str)]) -> String {
         let mut image = ImageConfig::new(["fake"]).env("VERSION", salt);
         for (name, value) in script {
             image = image.label(format!("{}{name}", keeper_sandbox::node::SCRIPT_PREFIX), *value);
         }
-        self.registry().push("shop", "stable", &image)
+        self.registry().push("shop", tag, &image)
+    }
+
+    /// Pushes an image as [`World::push`] does, under a tag that nobody watches.
+    pub fn push_aside(&self, salt: &str, script: &[(&str, &str)]) -> String {
+        let watched = self.registry().digest("shop", "stable");
+        let digest = self.push_to("aside", salt, script);
+        assert_eq!(self.registry().digest("shop", "stable"), watched);
+        digest
     }
 
     /// Pushes the demo app with these settings under `shop:stable`.
@@ -628,7 +640,7 @@ fn kubeconfig(url: &str) -> String {
     .to_string()
 }
 
-fn free() -> SocketAddr {
+pub fn free() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
