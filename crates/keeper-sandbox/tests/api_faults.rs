@@ -175,6 +175,18 @@ async fn a_hook_runs_after_the_commit_and_before_the_answer() {
 }
 
 #[tokio::test]
+async fn what_was_sent_lands_although_its_client_is_gone() {
+    let f = Faulty::new().await;
+    f.faults.add(creates(), When::Always, Fault::Latency(Duration::from_millis(300)));
+    let impatient = tokio::time::timeout(Duration::from_millis(100), f.create("sent")).await;
+    assert!(impatient.is_err());
+    assert!(!f.exists("sent").await);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(f.exists("sent").await);
+    f.stop().await;
+}
+
+#[tokio::test]
 async fn an_upstream_that_is_gone_is_a_bad_gateway() {
     let f = Faulty::new().await;
     let Faulty { api, proxy, http, .. } = f;

@@ -162,18 +162,27 @@ impl Shared {
             ));
         };
         let body = body.to_bytes();
-        let mut record = RequestRecord::of(&parts, &body, now);
+        let record = RequestRecord::of(&parts, &body, now);
+        // The client's connection is not the upstream's, and the upstream has an address and credentials of its own.
+        for own in [header::HOST, header::CONNECTION, header::AUTHORIZATION] {
+            parts.headers.remove(own);
+        }
+        let forward = Request::from_parts(parts, UpstreamBody::from(body));
+        // In a task of its own: a client that hangs up or is killed does not take back what it has sent.
+        tokio::spawn(self.answer(forward, record)).await.unwrap_or(Err(Dropped))
+    }
+
+    async fn answer(
+        self: Arc<Self>,
+        forward: Request<UpstreamBody>,
+        mut record: RequestRecord,
+    ) -> Result<Response<ProxyBody>, Dropped> {
         let info = info(&record);
         let mut verdict = self.faults.judge(&info);
         tokio::time::sleep(verdict.latency).await;
         for action in std::mem::take(&mut verdict.before) {
             action(&info);
         }
-        // The client's connection is not the upstream's, and the upstream has an address and credentials of its own.
-        for own in [header::HOST, header::CONNECTION, header::AUTHORIZATION] {
-            parts.headers.remove(own);
-        }
-        let forward = Request::from_parts(parts, UpstreamBody::from(body));
         let answered = self.carry_out(forward, &info, verdict).await;
         record.code = answered.as_ref().map_or(0, |response| response.status().as_u16());
         self.log.enter(record);

@@ -167,7 +167,7 @@ pub enum Fault {
 /// Where in a request's life a hook runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HookPoint {
-    /// Before the request is forwarded.
+    /// Before the request is forwarded. It still is, also when the hook kills the client: what was sent was sent.
     Before,
     /// When the upstream has answered and the client has not yet seen it; the answer waits for the hook.
     Committed,
