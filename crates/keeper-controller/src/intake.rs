@@ -8,16 +8,25 @@ use crate::observe;
 use crate::records;
 use crate::view::{View, owner_of};
 use keeper_alertmanager::{Alert, LabelMatcher, Matched, Relevance, Target, WebhookError, judge, parse};
-use keeper_rollout::{Record, Run, Stored, StoredAlert};
+use keeper_rollout::{ALERTS_LIMIT, Record, Run, Stored, StoredAlert};
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use std::sync::Arc;
+use std::time::Instant;
 use thiserror::Error;
+use tokio::sync::Mutex;
 
 /// Takes Alertmanager's webhooks. Any number of these may run; what they bring is durable when they say so.
 #[derive(Clone)]
 pub struct AlertIntake {
     shared: Arc<Shared>,
+    listed: Arc<Mutex<Option<Listed>>>,
+}
+
+/// The runs under way, as the server had them after `asked`.
+struct Listed {
+    asked: Instant,
+    live: Arc<Vec<Live>>,
 }
 
 /// Why a webhook was not taken.
@@ -46,7 +55,7 @@ struct Live {
 
 impl AlertIntake {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, listed: Arc::default() }
     }
 
     /// Takes one webhook body. When this answers `Ok`, every alert in it that counts against a canary is stored in that
@@ -56,6 +65,7 @@ impl AlertIntake {
     ///
     /// When the body is none of Alertmanager's, or when what it brought could not be stored.
     pub async fn take(&self, body: &[u8]) -> Result<(), IntakeError> {
+        let arrived = Instant::now();
         let webhook = parse(body)?;
         let views = self.shared.views();
         if views.is_empty() {
@@ -64,64 +74,76 @@ impl AlertIntake {
         if webhook.truncated > 0 {
             tracing::warn!(truncated = webhook.truncated, "alertmanager left alerts out of this message");
         }
-        let mut live = self.live(&views);
-        let mut unmatched = self.store_all(&webhook.alerts, &live).await?;
-        if !unmatched.is_empty() {
-            // Our watch may not show a canary that is already there.
-            live = self.live_afresh(&views).await.map_err(IntakeError::NotStored)?;
-            unmatched = self.store_all(&unmatched, &live).await?;
+        let live = self.live(&views, arrived).await.map_err(IntakeError::NotStored)?;
+        let mut ours = vec![false; webhook.alerts.len()];
+        for run in live.iter() {
+            let counting = self.counting(&webhook.alerts, run, &mut ours);
+            self.store(&counting, run).await.map_err(IntakeError::NotStored)?;
         }
-        unmatched.iter().for_each(|_| self.shared.metrics.alert("not_ours"));
+        ours.iter().filter(|ours| !**ours).for_each(|_| self.shared.metrics.alert("not_ours"));
         (0..webhook.unreadable_count).for_each(|_| self.shared.metrics.alert("unreadable"));
         Ok(())
     }
 
-    /// Stores what counts; gives back what speaks of no run at all.
-    async fn store_all(&self, alerts: &[Alert], live: &[Live]) -> Result<Vec<Alert>, IntakeError> {
-        let mut unmatched = Vec::new();
-        for alert in alerts {
-            let mut ours = false;
-            for run in live {
-                let relevance = judge(alert, &run.target, &self.shared.settings.alerts);
-                ours |= relevance != Relevance::NotOurs;
-                self.heed(alert, &relevance, run).await.map_err(IntakeError::NotStored)?;
-            }
-            if !ours {
-                unmatched.push(alert.clone());
-            }
+    /// The runs under way, asked of the server after the webhook arrived: a run that our watch doesn't show yet counts,
+    /// and one that began later is no older than the alert. Webhooks that arrive together share one request.
+    async fn live(&self, views: &[Arc<View>], arrived: Instant) -> Result<Arc<Vec<Live>>, ClusterError> {
+        let mut listed = self.listed.lock().await;
+        if let Some(listed) = listed.as_ref().filter(|listed| listed.asked >= arrived) {
+            return Ok(Arc::clone(&listed.live));
         }
-        Ok(unmatched)
+        let asked = Instant::now();
+        let namespaces = &self.shared.settings.namespaces;
+        let mut scopes: Vec<Option<&str>> = namespaces.iter().map(|namespace| Some(namespace.as_str())).collect();
+        if scopes.is_empty() {
+            scopes.push(None);
+        }
+        let mut all = Vec::new();
+        for (scope, view) in scopes.into_iter().zip(views) {
+            let records = self.shared.cluster.records(scope).await?;
+            all.extend(records.into_iter().filter_map(|record| live(view, Arc::new(record))));
+        }
+        let live = Arc::new(all);
+        *listed = Some(Listed { asked, live: Arc::clone(&live) });
+        Ok(live)
     }
 
-    async fn heed(&self, alert: &Alert, relevance: &Relevance, live: &Live) -> Result<(), ClusterError> {
-        if *relevance == Relevance::NotOurs {
-            return Ok(());
-        }
+    /// The alerts that count against a run. Notes in `ours` which ones are about its workload at all.
+    fn counting(&self, alerts: &[Alert], live: &Live, ours: &mut [bool]) -> Vec<StoredAlert> {
         let (namespace, workload) = (&live.target.namespace, &live.target.workload);
-        let name = alert.name();
-        tracing::info!(namespace, workload, alert = name, fingerprint = alert.fingerprint, "{relevance}");
-        let Some(matched) = Matched::new(alert, relevance) else {
-            self.shared.metrics.alert("reported");
-            return Ok(());
-        };
-        self.store(&matched, live).await?;
-        self.shared.metrics.alert("counts");
-        Ok(())
+        let mut counting = Vec::new();
+        for (alert, ours) in alerts.iter().zip(ours) {
+            let relevance = judge(alert, &live.target, &self.shared.settings.alerts);
+            if relevance == Relevance::NotOurs {
+                continue;
+            }
+            *ours = true;
+            let (name, fingerprint) = (alert.name(), &alert.fingerprint);
+            let Some(matched) = Matched::new(alert, &relevance) else {
+                tracing::debug!(namespace, workload, alert = name, fingerprint, "an alert does not count: {relevance}");
+                self.shared.metrics.alert("reported");
+                continue;
+            };
+            self.shared.metrics.alert("counts");
+            if counting.len() < ALERTS_LIMIT {
+                tracing::info!(namespace, workload, alert = name, fingerprint, "an alert counts: {relevance}");
+                counting.push(stored(&matched));
+            }
+        }
+        counting
     }
 
-    /// Writes the alert into the record of the run, on the condition that nobody wrote it meanwhile.
-    async fn store(&self, matched: &Matched, live: &Live) -> Result<(), ClusterError> {
-        let alert = StoredAlert {
-            fingerprint: matched.fingerprint.clone(),
-            starts_at: matched.starts_at,
-            name: matched.name.clone(),
-            about: about(matched),
-        };
+    /// Writes the alerts into the record of the run, on the condition that nobody wrote it meanwhile.
+    async fn store(&self, alerts: &[StoredAlert], live: &Live) -> Result<(), ClusterError> {
         let mut object = Arc::clone(&live.record);
-        for attempt in 1.. {
+        for attempt in 1..=ATTEMPTS {
             let Stored::Readable(mut record) = records::read(Some(&object)) else { return Ok(()) };
-            let same_run = record.state.run().is_some_and(|run| run.id == live.run.id);
-            if !same_run || !record.store_alert(alert.clone()) {
+            if record.state.run().is_none_or(|run| run.revision != live.run.revision) {
+                // What they count against is over; whatever began since is younger than they are.
+                return Ok(());
+            }
+            let news = alerts.iter().filter(|alert| record.store_alert((*alert).clone())).count();
+            if news == 0 {
                 return Ok(());
             }
             match self.write(&object, &record).await {
@@ -142,26 +164,14 @@ impl AlertIntake {
         let written = records::write(Some(object), object, &object.name_any(), record);
         self.shared.cluster.write_record(&written).await.map(drop)
     }
+}
 
-    fn live(&self, views: &[Arc<View>]) -> Vec<Live> {
-        let of = |view: &Arc<View>| -> Vec<Live> {
-            view.records.state().into_iter().filter_map(|record| live(view, record)).collect()
-        };
-        views.iter().flat_map(of).collect()
-    }
-
-    async fn live_afresh(&self, views: &[Arc<View>]) -> Result<Vec<Live>, ClusterError> {
-        let namespaces = &self.shared.settings.namespaces;
-        let mut scopes: Vec<Option<&str>> = namespaces.iter().map(|namespace| Some(namespace.as_str())).collect();
-        if scopes.is_empty() {
-            scopes.push(None);
-        }
-        let mut all = Vec::new();
-        for (scope, view) in scopes.into_iter().zip(views) {
-            let records = self.shared.cluster.records(scope).await?;
-            all.extend(records.into_iter().filter_map(|record| live(view, Arc::new(record))));
-        }
-        Ok(all)
+fn stored(matched: &Matched) -> StoredAlert {
+    StoredAlert {
+        fingerprint: matched.fingerprint.clone(),
+        starts_at: matched.starts_at,
+        name: matched.name.clone(),
+        about: about(matched),
     }
 }
 
