@@ -6,6 +6,7 @@ mod alone;
 mod direction;
 mod papers;
 mod purity;
+mod told;
 
 use crate::cargo::Cargo;
 use crate::say;
@@ -47,5 +48,6 @@ pub(crate) fn problems(workspace: &Workspace) -> Result<Vec<String>> {
         direction::check(&workspace.members, &direction::Rows::read(&workspace.text("ARCHITECTURE.md")?));
     problems.extend(purity::check(workspace)?);
     problems.extend(papers::check(workspace)?);
+    problems.extend(told::check(workspace)?);
     Ok(problems)
 }

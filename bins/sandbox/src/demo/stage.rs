@@ -74,7 +74,11 @@ impl Stage {
         let load = Load::start(&programs.client, &url, args.rate, &dir.join("client.log"), voice).await?;
         let operator =
             Operator::start(&programs.operator, &sandbox, NAMESPACE, &dir.join("operator.log"), voice).await?;
-        Ok(Self { sandbox, cluster, load, operator, programs })
+        let mut stage = Self { sandbox, cluster, load, operator, programs };
+        // What it asks for when it starts is not any release's.
+        stage.load.seconds(3).await?;
+        stage.operator.check()?;
+        Ok(stage)
     }
 
     /// Stops everything, the operator and the client gracefully.
