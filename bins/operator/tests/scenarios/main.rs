@@ -10,9 +10,11 @@
 )]
 
 mod alerts;
+mod bad_images;
+mod bad_input;
+mod budget;
 mod canary_watch;
 mod crashes;
-mod bad_images;
 mod ledger;
 mod load;
 mod releases;

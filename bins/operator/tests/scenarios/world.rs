@@ -193,6 +193,7 @@ impl World {
     pub async fn operator_ready(&self) {
         let url = format!("http://{}/readyz", self.admin);
         self.until("the operator is ready", async || {
+            assert!(self.operator_lives(), "the operator has ended\n{}", self.log());
             reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success())
         })
         .await;
@@ -201,6 +202,11 @@ impl World {
     /// Whether the operator's process that was started last still runs.
     pub fn operator_lives(&self) -> bool {
         self.operator.lock().unwrap().as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    /// The process id of the operator that was started last.
+    pub fn operator_pid(&self) -> u32 {
+        self.operator.lock().unwrap().as_ref().map_or(0, Child::id)
     }
 
     /// Waits until the operator has asked the registry for the tag.
@@ -362,6 +368,10 @@ impl World {
     pub async fn annotate(&self, annotations: Value) {
         let patch = json!({"metadata": {"annotations": annotations}});
         self.api(&deployments()).patch("shop", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    }
+
+    pub async fn patch_named(&self, name: &str, patch: Value) {
+        self.api(&deployments()).patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
     }
 
     pub async fn patch(&self, patch: Value) {
