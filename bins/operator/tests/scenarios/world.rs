@@ -600,6 +600,12 @@ pub fn creations(requests: &[RequestRecord]) -> Vec<&RequestRecord> {
     requests.iter().filter(|r| r.resource == "pods" && r.verb == "create" && r.is_write() && r.code == 201).collect()
 }
 
+/// An alert that names the canary, firing since now.
+pub fn accusation(world: &World, canary: &str) -> String {
+    let labels = json!({"alertname": "CanaryErrors", "namespace": world.namespace, "pod": canary});
+    webhook("firing", labels, Timestamp::now())
+}
+
 /// An alert as Alertmanager 0.25 sends it.
 pub fn webhook(status: &str, labels: Value, starts_at: Timestamp) -> String {
     let ends_at = if status == "firing" { "0001-01-01T00:00:00Z".to_owned() } else { Timestamp::now().to_string() };
