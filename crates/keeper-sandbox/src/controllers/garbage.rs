@@ -48,7 +48,7 @@ struct Collector {
     queue: Arc<Queue<Work>>,
     index: Arc<Mutex<Index>>,
     followed: HashSet<String>,
-    shutdown: CancellationToken,
+    ends: CancellationToken,
 }
 
 /// Every object by uid, and who refers to whom.
@@ -58,8 +58,11 @@ struct Index {
     dependents: HashMap<String, HashSet<String>>,
 }
 
-/// Runs until `shutdown`.
-pub(super) async fn run(client: Client, shutdown: CancellationToken) {
+/// Runs until it is dropped.
+pub(super) async fn run(client: Client) {
+    // Its watches end with it.
+    let ends = CancellationToken::new();
+    let _ends = ends.clone().drop_guard();
     let view = View::new(client);
     let queue = Arc::new(Queue::new());
     let index = Arc::new(Mutex::new(Index::default()));
@@ -74,11 +77,8 @@ pub(super) async fn run(client: Client, shutdown: CancellationToken) {
         }
     });
     queue.add(Work::Discover);
-    let mut collector = Collector { view, queue, index, followed: HashSet::new(), shutdown: shutdown.clone() };
-    tokio::select! {
-        () = shutdown.cancelled() => {}
-        () = collector.work() => {}
-    }
+    let mut collector = Collector { view, queue, index, followed: HashSet::new(), ends };
+    collector.work().await;
 }
 
 impl Index {
@@ -164,7 +164,7 @@ impl Collector {
                 [verbs::LIST, verbs::WATCH, verbs::DELETE].iter().all(|verb| capabilities.supports_operation(verb));
             // Events have no owners and are many.
             if watched && kind.resource.kind != "Event" && self.followed.insert(kind.id()) {
-                self.view.follow(&kind, watcher::Config::default(), self.shutdown.child_token());
+                self.view.follow(&kind, watcher::Config::default(), self.ends.clone());
             }
         }
         self.view.synced().await;

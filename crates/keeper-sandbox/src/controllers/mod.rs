@@ -15,7 +15,9 @@ mod replicaset;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use futures::{FutureExt, future::BoxFuture};
 use kube::{Client, runtime::watcher};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -33,18 +35,23 @@ const SLOWEST_RETRY: Duration = Duration::from_secs(10);
 /// `client` should be made with `default_retry` off: the controllers retry by themselves, with a fresh look.
 pub async fn run(client: Client, shutdown: CancellationToken) {
     let view = View::new(client.clone());
+    // Each is told of changes from the first one on, and looks only when every kind was listed once.
     let workers = [
-        start(deployment::Deployments::new(view.clone()), &view, &shutdown),
-        start(replicaset::ReplicaSets::new(view.clone()), &view, &shutdown),
-        start(endpoints::Endpoints::new(view.clone()), &view, &shutdown),
-        start(disruption::Budgets::new(view.clone()), &view, &shutdown),
-        tokio::spawn(garbage::run(client, shutdown.clone())),
+        register(deployment::Deployments::new(view.clone()), &view),
+        register(replicaset::ReplicaSets::new(view.clone()), &view),
+        register(endpoints::Endpoints::new(view.clone()), &view),
+        register(disruption::Budgets::new(view.clone()), &view),
     ];
     for kind in [&PODS, &SERVICES, &DEPLOYMENTS, &REPLICA_SETS, &ENDPOINT_SLICES, &DISRUPTION_BUDGETS] {
         view.follow(kind, watcher::Config::default(), shutdown.clone());
     }
+    let mut tasks = JoinSet::new();
     for worker in workers {
-        if let Err(error) = worker.await {
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(worker));
+    }
+    tasks.spawn(shutdown.run_until_cancelled_owned(garbage::run(client)));
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
             tracing::error!(%error, "a controller ended early");
         }
     }
@@ -73,7 +80,7 @@ enum Error {
     Build(#[from] serde_json::Error),
 }
 
-fn start<C: Controller>(controller: C, view: &View, shutdown: &CancellationToken) -> tokio::task::JoinHandle<()> {
+fn register<C: Controller>(controller: C, view: &View) -> BoxFuture<'static, ()> {
     let controller = Arc::new(controller);
     let queue = Arc::new(Queue::new());
     let (woken, line) = (Arc::clone(&controller), Arc::clone(&queue));
@@ -82,19 +89,12 @@ fn start<C: Controller>(controller: C, view: &View, shutdown: &CancellationToken
             line.add(key);
         }
     });
-    let (view, shutdown) = (view.clone(), shutdown.clone());
-    tokio::spawn(async move {
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = work(&*controller, &view, &queue) => {}
-        }
-    })
+    let view = view.clone();
+    async move { work(&*controller, &view, &queue).await }.boxed()
 }
 
 async fn work<C: Controller>(controller: &C, view: &View, queue: &Queue<Key>) {
     let mut failures = std::collections::HashMap::new();
-    // The copy has no kind to follow yet while `run` is still registering the controllers.
-    tokio::task::yield_now().await;
     view.synced().await;
     loop {
         let key = queue.next().await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Shared;
 use crate::{
     objects::{Fields, LEASES, Meta, NODES, Object, PODS, object, stamp},
-    view::{has_reason, is_gone, status_of},
+    view::{has_reason, is_gone},
 };
 
 const LEASE_NAMESPACE: &str = "kube-node-lease";
@@ -105,17 +105,8 @@ pub(super) async fn schedule(shared: &Shared, pod: &Object) -> kube::Result<()> 
         "metadata": {"name": pod.name(), "namespace": pod.namespace(), "uid": pod.uid()},
         "target": {"apiVersion": "v1", "kind": "Node", "name": shared.config.name},
     });
-    let bound: kube::Result<Value> =
-        api.create_subresource("binding", pod.name(), &PostParams::default(), &binding).await;
-    match bound {
-        Ok(_) => Ok(()),
-        // A server without that door takes the field itself, once.
-        Err(error) if matches!(status_of(&error), Some(404 | 405)) => {
-            let patch = json!({"metadata": {"uid": pod.uid()}, "spec": {"nodeName": shared.config.name}});
-            api.patch(pod.name(), &PatchParams::default(), &Patch::Merge(patch)).await.map(|_| ())
-        }
-        Err(error) => Err(error),
-    }
+    let _: Value = api.create_subresource("binding", pod.name(), &PostParams::default(), &binding).await?;
+    Ok(())
 }
 
 /// Whether a pod is one that the node's scheduler looks at.
