@@ -1,11 +1,12 @@
 //! Whatever others write: a clear reason on that workload alone, a clear answer to that request, and all else goes on.
 
 use crate::world::{Start, World, creations, deployments, promotions};
+use jiff::Timestamp;
 use keeper_sandbox::registry::{Fault, FaultKind};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// A workload with something wrong, and what must be said of it.
@@ -158,7 +159,10 @@ async fn webhooks_that_are_none_are_answered_clearly() {
     assert!(began.elapsed() < Duration::from_secs(2), "answered before the body is sent: {:?}", began.elapsed());
     assert_eq!(streamed(&world, 50 << 20).await, 413);
 
-    let unlabelled = json!({"version": "4", "status": "firing", "alerts": [{"status": "firing", "labels": {}}, {"status": "firing"}]});
+    let unlabelled = json!({"version": "4", "status": "firing", "alerts": [
+        {"status": "firing", "labels": {}, "startsAt": Timestamp::now().to_string(), "fingerprint": "1"},
+        {"status": "firing", "startsAt": Timestamp::now().to_string()},
+    ]});
     assert_eq!(world.post_alerts(unlabelled.to_string()).await, 200);
     let counted = async || -> f64 {
         let text = reqwest::get(format!("http://{}/metrics", world.admin)).await.unwrap().text().await.unwrap();
@@ -188,13 +192,16 @@ async fn declared(world: &World, length: usize) -> u16 {
 async fn streamed(world: &World, length: usize) -> u16 {
     let mut stream = open(world, "transfer-encoding: chunked").await;
     let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x1_0000], b"\r\n"].concat();
-    for _ in 0..length / 0x1_0000 {
-        // The server may close as soon as it has answered.
-        if stream.write_all(&chunk).await.is_err() {
-            break;
+    let (mut answer, mut body) = stream.split();
+    let sending = async {
+        for _ in 0..length / 0x1_0000 {
+            // The server may close as soon as it has answered.
+            if body.write_all(&chunk).await.is_err() {
+                break;
+            }
         }
-    }
-    status(&mut stream).await
+    };
+    tokio::join!(status(&mut answer), sending).0
 }
 
 async fn open(world: &World, head: &str) -> TcpStream {
@@ -204,7 +211,7 @@ async fn open(world: &World, head: &str) -> TcpStream {
     stream
 }
 
-async fn status(stream: &mut TcpStream) -> u16 {
+async fn status(stream: &mut (impl AsyncRead + Unpin)) -> u16 {
     let mut line = [0; 12];
     tokio::time::timeout(Duration::from_secs(20), stream.read_exact(&mut line)).await.unwrap().unwrap();
     std::str::from_utf8(&line[9..]).unwrap().parse().unwrap()
