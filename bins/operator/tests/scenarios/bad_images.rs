@@ -4,7 +4,6 @@ use crate::load::Load;
 use crate::world::{Start, World, creations, promotions};
 use keeper_sandbox::registry::{Fault, FaultKind};
 
-
 const CHECKS: (&str, &str) =
     ("canary-keeper.dev/checks", "- {kind: httpErrorRate, threshold: 1, minRequestCount: 100, port: 8080}");
 
@@ -47,10 +46,8 @@ async fn canaries_that_do_not_run_are_rejected() {
     rejected(&world, &exits, &old, "exit code 3").await;
     let exits_early = world.push("exits before it is ready", &[("ready-after", "never"), ("exit-after", "300ms")]);
     rejected(&world, &exits_early, &old, "the container was restarted").await;
-    let memory = world.push(
-        "needs too much memory",
-        &[("exit-after", "500ms"), ("exit-code", "137"), ("exit-reason", "OOMKilled")],
-    );
+    let memory = world
+        .push("needs too much memory", &[("exit-after", "500ms"), ("exit-code", "137"), ("exit-reason", "OOMKilled")]);
     rejected(&world, &memory, &old, "OOMKilled, exit code 137").await;
     assert_eq!(creations(&world.requests()).len(), 4, "{}", world.report().await);
     assert_eq!(promotions(&world.requests()).len(), 0);
