@@ -39,11 +39,11 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts to forward for all Services of the API server behind `client`.
+    /// Starts to forward for all Services of the API server behind `client`, or for those of one namespace.
     #[must_use]
-    pub fn start(client: Client) -> Self {
+    pub fn start(client: Client, namespace: Option<String>) -> Self {
         let shutdown = CancellationToken::new();
-        let view = View::new(client);
+        let view = View::within(client, namespace);
         let queue = Arc::new(Queue::new());
         let line = Arc::clone(&queue);
         view.on_change(move |change| {

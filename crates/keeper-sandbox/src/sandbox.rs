@@ -70,6 +70,8 @@ pub struct AttachConfig {
     pub directory: PathBuf,
     /// Addresses for pods; this machine must have them, and a real API server takes none of 127.0.0.0/8.
     pub addresses: Arc<AddressBlock>,
+    /// Look after this namespace alone, with a node of its own: several can then be attached to one cluster. Default all.
+    pub namespace: Option<String>,
     /// Run pods as nothing but a status.
     pub fake_pods: bool,
     /// Who may use the registry. Default everybody.
@@ -85,6 +87,7 @@ impl AttachConfig {
             kubeconfig: kubeconfig.into(),
             directory: directory.into(),
             addresses: Arc::new(AddressBlock::named(10, 250)),
+            namespace: None,
             fake_pods: false,
             registry_auth: None,
             node: |_| {},
@@ -166,7 +169,7 @@ impl Sandbox {
         (config.node)(&mut node);
         Ok(Self {
             node: Node::start(named_client(&client_config, "sandbox-node")?, node).await?,
-            proxy: Proxy::start(named_client(&client_config, "sandbox-proxy")?),
+            proxy: Proxy::start(named_client(&client_config, "sandbox-proxy")?, None),
             controllers: Some(AbortOnDropHandle::new(controllers)),
             api: Some(api),
             registry,
@@ -194,10 +197,14 @@ impl Sandbox {
         let registry = Registry::serve(registry).await.map_err(|error| SandboxError::Setup("registry", error))?;
         let mut node = NodeConfig::new(mode(config.fake_pods, logs), config.addresses);
         node.heartbeat = Some(std::time::Duration::from_secs(10));
+        if let Some(namespace) = &config.namespace {
+            node.name = format!("{}-{namespace}", node.name);
+            node.namespace = Some(namespace.clone());
+        }
         (config.node)(&mut node);
         Ok(Self {
             node: Node::start(named_client(&client_config, "sandbox-node")?, node).await?,
-            proxy: Proxy::start(named_client(&client_config, "sandbox-proxy")?),
+            proxy: Proxy::start(named_client(&client_config, "sandbox-proxy")?, config.namespace),
             controllers: None,
             api: None,
             registry,

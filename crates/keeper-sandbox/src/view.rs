@@ -55,6 +55,7 @@ pub(crate) struct View {
 
 struct Inner {
     client: Client,
+    namespace: Option<String>,
     shelves: Mutex<HashMap<String, Shelf>>,
     listeners: RwLock<Vec<Listener>>,
     synced: Notify,
@@ -70,8 +71,14 @@ struct Shelf {
 
 impl View {
     pub(crate) fn new(client: Client) -> Self {
+        Self::within(client, None)
+    }
+
+    /// A copy of one namespace alone; kinds without namespaces can't be followed then.
+    pub(crate) fn within(client: Client, namespace: Option<String>) -> Self {
         let inner = Inner {
             client,
+            namespace,
             shelves: Mutex::new(HashMap::new()),
             listeners: RwLock::new(Vec::new()),
             synced: Notify::new(),
@@ -114,7 +121,10 @@ impl View {
     }
 
     async fn watch(&self, kind: &Kind, config: watcher::Config) {
-        let api: Api<Object> = Api::all_with(self.client(), &kind.resource);
+        let api: Api<Object> = match &self.inner.namespace {
+            Some(namespace) => Api::namespaced_with(self.client(), namespace, &kind.resource),
+            None => Api::all_with(self.client(), &kind.resource),
+        };
         let mut events = watcher(api, config).boxed();
         let mut listed: Vec<Object> = Vec::new();
         let mut retry = FIRST_RETRY;

@@ -9,7 +9,7 @@ use keeper_sandbox::api::RequestRecord;
 use keeper_sandbox::faults::{FaultHandle, FaultProxy, ProxyConfig, Upstream};
 use keeper_sandbox::node::FakeScript;
 use keeper_sandbox::registry::{ImageConfig, Registry};
-use keeper_sandbox::{AttachConfig, Sandbox, SandboxConfig};
+use keeper_sandbox::{AddressBlock, AttachConfig, Sandbox, SandboxConfig};
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::{Client, ResourceExt};
@@ -19,7 +19,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a scenario gives up. Generous: the machine may be busy.
@@ -109,12 +109,12 @@ impl World {
     async fn start(start: Start) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
-        let (sandbox, upstream) = cluster(&directory, start.processes).await;
+        let namespace = format!("s{}", directory.path().file_name().unwrap().to_str().unwrap().to_lowercase())
+            .replace(['.', '_'], "");
+        let (sandbox, upstream) = cluster(&directory, &namespace, start.processes).await;
         let proxy = FaultProxy::serve(ProxyConfig::new(upstream)).await.unwrap();
         std::fs::write(directory.path().join("operator.kubeconfig"), kubeconfig(&proxy.url())).unwrap();
         let client = sandbox.client().unwrap();
-        let namespace = format!("s{}", directory.path().file_name().unwrap().to_str().unwrap().to_lowercase())
-            .replace(['.', '_'], "");
         let world = Self {
             sandbox,
             proxy,
@@ -504,9 +504,10 @@ impl World {
         Door { url: format!("http://{}/alerts", self.alerts), token: self.bearer_token.clone() }
     }
 
-    /// How often the workload's `spec` was changed.
-    pub async fn generation(&self) -> i64 {
-        self.deployment_now().await.metadata.generation.unwrap()
+    /// The number of production's template, as the workload's controller counts them: one more with each other template.
+    pub async fn revision(&self) -> i64 {
+        let annotations = self.deployment_now().await.metadata.annotations.unwrap_or_default();
+        annotations["deployment.kubernetes.io/revision"].parse().unwrap()
     }
 
     /// Everything that helps to understand a scenario that failed.
@@ -631,10 +632,17 @@ fn labels_hash(labels: &Value) -> u64 {
     hasher.finish()
 }
 
-async fn cluster(directory: &tempfile::TempDir, processes: bool) -> (Sandbox, Upstream) {
+async fn cluster(directory: &tempfile::TempDir, namespace: &str, processes: bool) -> (Sandbox, Upstream) {
     let path = directory.path().join("sandbox");
     if let Some(kubeconfig) = std::env::var_os("KEEPER_E2E_KUBECONFIG") {
-        let config = AttachConfig { fake_pods: !processes, ..AttachConfig::new(&kubeconfig, path) };
+        // One block of addresses for all nodes that this process attaches.
+        static ADDRESSES: LazyLock<Arc<AddressBlock>> = LazyLock::new(|| Arc::new(AddressBlock::named(10, 250)));
+        let config = AttachConfig {
+            fake_pods: !processes,
+            namespace: Some(namespace.to_owned()),
+            addresses: Arc::clone(&ADDRESSES),
+            ..AttachConfig::new(&kubeconfig, path)
+        };
         let sandbox = Sandbox::attach(config).await.unwrap();
         return (sandbox, Upstream::Kubeconfig(kubeconfig.into()));
     }

@@ -74,6 +74,8 @@ pub struct NodeConfig {
     pub mode: NodeMode,
     /// Where pods get their addresses.
     pub addresses: Arc<AddressBlock>,
+    /// Look after the pods of this namespace alone: several nodes can then share a cluster without a scheduler.
+    pub namespace: Option<String>,
     /// Whether pods without a node are taken: `false` where a scheduler runs.
     pub schedule: bool,
     /// The wait before the second restart in a row, doubled at each further one (a kubelet: 10 s).
@@ -94,6 +96,7 @@ impl NodeConfig {
             name: "sandbox-node".to_owned(),
             mode,
             addresses,
+            namespace: None,
             schedule: true,
             crash_backoff: Duration::from_secs(1),
             pull_backoff: Duration::from_secs(1),
@@ -132,7 +135,7 @@ impl Node {
         if let NodeMode::Processes { logs } = &config.mode {
             std::fs::create_dir_all(logs).map_err(|error| NodeError::Logs(logs.clone(), error))?;
         }
-        let view = View::new(client);
+        let view = View::within(client, config.namespace.clone());
         let shared = Arc::new(Shared { view, config, images: Mutex::default(), scripts: RwLock::default() });
         registration::register(&shared).await.map_err(NodeError::Register)?;
         let node = Self { shared, shutdown: CancellationToken::new(), tasks: TaskTracker::new() };
