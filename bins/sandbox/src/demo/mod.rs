@@ -39,6 +39,10 @@ pub(crate) async fn run(args: Args) -> miette::Result<ExitCode> {
     match played {
         Ok(complaints) if complaints.is_empty() => {
             voice.say("\nAll releases ended as they should.");
+            if args.dir.is_none() {
+                // Nobody will look at logs that nobody asked for. What can't be removed is the system's to clean.
+                let _ = std::fs::remove_dir_all(&dir);
+            }
             Ok(ExitCode::SUCCESS)
         }
         Ok(complaints) => {
