@@ -1,7 +1,7 @@
 //! Alerts as the only signal: which ones end a canary, and that none is lost.
 
 use crate::canary_watch::CanaryWatch;
-use crate::world::{Start, World, config_maps, kill, not_run, on_path, pods, promotions, webhook};
+use crate::world::{Start, World, accusation, kill, not_run, on_path, pods, promotions};
 use jiff::{SignedDuration, Timestamp};
 use keeper_sandbox::faults::{Fault, FaultHandle, HookPoint, Matcher, When};
 use kube::ResourceExt;
@@ -58,12 +58,6 @@ async fn body(world: &World, version: &str, file: &str) -> String {
 async fn production_pods(world: &World) -> Vec<String> {
     let list = world.api(&pods()).list(&ListParams::default().labels("pod-template-hash")).await.unwrap();
     list.items.iter().map(ResourceExt::name_any).collect()
-}
-
-/// An alert that names the canary, firing since now.
-fn accusation(world: &World, canary: &str) -> String {
-    let labels = json!({"alertname": "CanaryErrors", "namespace": world.namespace, "pod": canary});
-    webhook("firing", labels, Timestamp::now())
 }
 
 /// The alerts that the run under way holds against its canary.

@@ -15,6 +15,7 @@ mod bad_input;
 mod budget;
 mod canary_watch;
 mod crashes;
+mod faults;
 mod ledger;
 mod load;
 mod releases;

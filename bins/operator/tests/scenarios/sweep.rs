@@ -79,7 +79,7 @@ async fn run(release: Release, strike: Strike, nth: u64) -> (bool, usize) {
     let world = Start::default().label(&format!("{release:?}, {strike:?} at request {nth}")).world().await;
     let old = world.push("1", &[]);
     world.deploy(&old, 2, &[]).await;
-    let before = world.generation().await;
+    let before = world.revision().await;
     let canaries = CanaryWatch::start(&world);
     let (struck, landed) = arm(&world, strike, nth);
     world.start_operator();
@@ -104,7 +104,7 @@ async fn run(release: Release, strike: Strike, nth: u64) -> (bool, usize) {
     }
     let report = world.report().await;
     let requests = world.requests();
-    let (sent, accepted) = (promotions(&requests).len(), world.generation().await - before);
+    let (sent, accepted) = (promotions(&requests).len(), world.revision().await - before);
     assert_eq!(accepted, i64::from(release == Release::Good), "production was patched that often\n{report}");
     assert!(sent <= if strike.is_late() { 2 } else { 1 }, "the promotion was sent {sent} times\n{report}");
     assert!(canaries.most() <= 1, "{} canaries at once\n{report}", canaries.most());

@@ -41,14 +41,14 @@ impl World {
 
     /// Production stays at that revision, and no canary is started, through registry intervals and a restart.
     async fn left_alone(&self, digest: &str) {
-        let (generation, canaries) = (self.generation().await, creations(&self.requests()).len());
+        let (revision, canaries) = (self.revision().await, creations(&self.requests()).len());
         self.registry_intervals(3).await;
         self.kill_operator();
         self.start_operator();
         self.operator_ready().await;
         self.registry_intervals(2).await;
         assert_eq!(self.production().await, self.image(digest), "{}", self.report().await);
-        assert_eq!(self.generation().await, generation, "somebody wrote production\n{}", self.report().await);
+        assert_eq!(self.revision().await, revision, "somebody wrote production\n{}", self.report().await);
         assert_eq!(creations(&self.requests()).len(), canaries, "{}", self.report().await);
     }
 }
