@@ -161,9 +161,7 @@ pub(crate) fn reach(pod: &DynamicObject, services: &[Arc<DynamicObject>], slices
 
 /// Whether the canary waits for its image: then the registry is asked whether there is one.
 pub(crate) fn waits_for_image(pod: &DynamicObject, containers: &[String]) -> bool {
-    statuses(pod, containers).any(|status| {
-        matches!(text(status, "/state/waiting/reason"), Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName"))
-    })
+    statuses(pod, containers).any(|status| pull_trouble(status).is_some())
 }
 
 fn statuses<'a>(pod: &'a DynamicObject, containers: &'a [String]) -> impl Iterator<Item = &'a Value> {
@@ -172,28 +170,48 @@ fn statuses<'a>(pod: &'a DynamicObject, containers: &'a [String]) -> impl Iterat
     all.filter(move |status| containers.is_empty() || named(text(status, "/name")))
 }
 
+/// The containers beside the judged ones, those that run before them included.
+fn other_statuses<'a>(pod: &'a DynamicObject, containers: &'a [String]) -> impl Iterator<Item = &'a Value> {
+    let judged = |name: Option<&str>| containers.iter().any(|container| Some(container.as_str()) == name);
+    let beside = list(&pod.data, "/status/containerStatuses").iter();
+    let beside = beside.filter(move |status| !containers.is_empty() && !judged(text(status, "/name")));
+    list(&pod.data, "/status/initContainerStatuses").iter().chain(beside)
+}
+
 fn trouble(pod: &DynamicObject, containers: &[String], head: Option<&Result<(), HeadError>>) -> Option<Trouble> {
     if let Some(trouble) = lost(pod) {
         return Some(trouble);
     }
-    for status in statuses(pod, containers) {
-        if let Some(trouble) = container_trouble(status, head) {
-            return Some(trouble);
-        }
+    let leaving = pod.metadata.deletion_timestamp.is_some();
+    if let Some(trouble) = statuses(pod, containers).find_map(|status| container_trouble(status, head, leaving)) {
+        return Some(trouble);
+    }
+    if leaving {
+        return None;
     }
     if text(&pod.data, "/status/phase") == Some("Failed") {
-        return Some(Trouble::Restarted("the pod failed".into()));
+        // No judged container ended: the node did not admit it, or ended it for a reason of its own.
+        return Some(Trouble::LostToNode(words_of(pod).unwrap_or_else(|| "the pod failed".into())));
+    }
+    let other = other_statuses(pod, containers).find_map(pull_trouble);
+    if let Some(words) = other {
+        return Some(Trouble::CannotPull(words));
     }
     let scheduled = condition(&pod.data, "PodScheduled")?;
     let words = text(scheduled, "/message").unwrap_or("no reason given");
     (text(scheduled, "/status") == Some("False")).then(|| Trouble::NotScheduled(cut(words, LONGEST_WORDS)))
 }
 
+/// What the node says of the whole pod.
+fn words_of(pod: &DynamicObject) -> Option<String> {
+    let words = text(&pod.data, "/status/message").or_else(|| text(&pod.data, "/status/reason"))?;
+    Some(cut(words, LONGEST_WORDS))
+}
+
 /// What took the whole pod away.
 fn lost(pod: &DynamicObject) -> Option<Trouble> {
-    let message = text(&pod.data, "/status/message").map(|words| cut(words, LONGEST_WORDS));
     let reason = text(&pod.data, "/status/reason").unwrap_or_default();
-    let words = || message.clone().unwrap_or_else(|| reason.to_owned());
+    let words = || words_of(pod).unwrap_or_default();
     let disrupted = condition(&pod.data, "DisruptionTarget").filter(|c| text(c, "/status") == Some("True"));
     match reason {
         "DeadlineExceeded" => Some(Trouble::DeadlineExceeded(words())),
@@ -209,28 +227,49 @@ fn lost(pod: &DynamicObject) -> Option<Trouble> {
     }
 }
 
-fn container_trouble(status: &Value, head: Option<&Result<(), HeadError>>) -> Option<Trouble> {
+/// What hinders a judged container. One that ends because its pod is being deleted is in no trouble.
+fn container_trouble(status: &Value, head: Option<&Result<(), HeadError>>, leaving: bool) -> Option<Trouble> {
     let name = text(status, "/name").unwrap_or_default();
     let ended = status.pointer("/state/terminated").or_else(|| status.pointer("/lastState/terminated"));
-    if number(status, "/restartCount").unwrap_or(0) > 0 || status.pointer("/state/terminated").is_some() {
+    let ended_now = status.pointer("/state/terminated").is_some() && !leaving;
+    if number(status, "/restartCount").unwrap_or(0) > 0 || ended_now {
         let reason = ended.and_then(|ended| text(ended, "/reason")).unwrap_or("ended");
         let code = ended.and_then(|ended| number(ended, "/exitCode"));
         let code = code.map_or(String::new(), |code| format!(", exit code {code}"));
         return Some(Trouble::Restarted(format!("{name}: {reason}{code}")));
     }
-    let reason = text(status, "/state/waiting/reason")?;
-    let message = cut(text(status, "/state/waiting/message").unwrap_or(reason), LONGEST_WORDS);
-    match reason {
-        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" => Some(match head {
+    if let Some(words) = pull_trouble(status) {
+        return Some(match head {
             Some(Err(HeadError::NotFound(words))) => Trouble::ImageNotFound(words.clone()),
             Some(Err(HeadError::Other(words))) => Trouble::CannotPull(words.clone()),
-            Some(Ok(())) | None => Trouble::CannotPull(format!("{name}: {message}")),
-        }),
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-            Some(Trouble::CannotRun(format!("{name}: {message}")))
-        }
-        _ => None,
+            Some(Ok(())) | None => Trouble::CannotPull(words),
+        });
     }
+    let reason = text(status, "/state/waiting/reason")?;
+    let cannot_run = ["CreateContainerConfigError", "CreateContainerError", "RunContainerError"].contains(&reason);
+    cannot_run.then(|| Trouble::CannotRun(waiting_words(status)))
+}
+
+/// What the kubelet says when it can't have a container's image.
+const PULL_REASONS: [&str; 7] = [
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "ImageInspectError",
+    "RegistryUnavailable",
+    "SignatureValidationFailed",
+];
+
+fn pull_trouble(status: &Value) -> Option<String> {
+    let reason = text(status, "/state/waiting/reason")?;
+    PULL_REASONS.contains(&reason).then(|| waiting_words(status))
+}
+
+fn waiting_words(status: &Value) -> String {
+    let reason = text(status, "/state/waiting/reason").unwrap_or_default();
+    let message = text(status, "/state/waiting/message").filter(|words| !words.is_empty()).unwrap_or(reason);
+    format!("{}: {}", text(status, "/name").unwrap_or_default(), cut(message, LONGEST_WORDS))
 }
 
 /// How many canaries there are already, and who stands behind the same Service.
@@ -285,3 +324,6 @@ pub(crate) fn crowded(crowd: &Crowd, limits: CanaryLimits) -> Option<Blocker> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

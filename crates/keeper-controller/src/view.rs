@@ -242,14 +242,15 @@ fn trim_pod(pod: &mut DynamicObject) {
         }
         kept
     };
-    let containers: Vec<Value> = json::list(&pod.data, "/status/containerStatuses").iter().map(container).collect();
+    let containers = |of| -> Vec<Value> { json::list(&pod.data, of).iter().map(container).collect() };
     let status = json!({
         "phase": pod.data.pointer("/status/phase"),
         "reason": pod.data.pointer("/status/reason"),
         "message": pod.data.pointer("/status/message"),
         "podIP": pod.data.pointer("/status/podIP"),
         "conditions": pod.data.pointer("/status/conditions"),
-        "containerStatuses": containers,
+        "containerStatuses": containers("/status/containerStatuses"),
+        "initContainerStatuses": containers("/status/initContainerStatuses"),
     });
     pod.data = json!({ "status": status });
 }
