@@ -187,6 +187,13 @@ fn an_old_promote_means_nothing_after_a_rollback() {
     assert_eq!(case.step().because, Because::ReadingAfresh);
 }
 
+#[test]
+fn promote_does_not_skip_the_ledger() {
+    let told = ended_as("Rejected").told;
+    let case = commanded().record(|record| record.ledger.extend([entry(EntryKind::Rejected, told)]));
+    assert!(matches!(case.step().because, Because::Watching { .. }));
+}
+
 /// A trace of the model: a retry that was given while the canary ran lifted the rejection the moment it was recorded.
 #[test]
 fn what_was_said_before_a_rejection_does_not_lift_it() {

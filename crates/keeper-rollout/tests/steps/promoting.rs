@@ -18,6 +18,12 @@ fn what_was_not_accepted_is_sent_again() {
 }
 
 #[test]
+fn pods_that_disagree_for_a_moment_do_not_stop_it() {
+    let case = promoting().see(|see| see.workload.production = Production::NotPinned("2 digests in 3 pods".into()));
+    case.gives(promoting().step());
+}
+
+#[test]
 fn a_workload_that_moved_is_noted_again_before_it_is_patched() {
     for generation in [3, 4] {
         let case = promoting().see(|see| {
@@ -61,6 +67,11 @@ fn against() -> Vec<(Happens, Expected)> {
             |case| case.settled(Because::NotReady),
         ),
         (|case| case.see(|see| see.canary = None), |case| case.settled(Because::NotReady)),
+        (|case| case.see(|see| see.canary.as_mut().unwrap().uid = "c2".into()), |case| case.settled(Because::NotReady)),
+        (
+            |case| case.see(|see| see.canary.as_mut().unwrap().trouble = Some(Trouble::LostToNode("drained".into()))),
+            |case| case.settled(Because::NotReady),
+        ),
         (|case| case.now(1030), |case| case.inconclusive(Obstacle::NotSentInTime)),
     ]
 }

@@ -206,6 +206,20 @@ fn a_refused_dry_run_is_tried_again_later_and_in_the_end_held() {
 }
 
 #[test]
+fn a_refusal_of_something_else_says_nothing() {
+    let refused = |what| move |see: &mut Observation| see.refused = Some(Refusal { what, message: "no".into() });
+    for what in [Refused::Create, Refused::Promote] {
+        idle().see(refused(what)).gives(idle().step());
+    }
+    for what in [Refused::Preflight, Refused::Promote] {
+        launching().see(refused(what)).gives(launching().step());
+    }
+    for what in [Refused::Preflight, Refused::Create] {
+        promoting().see(refused(what)).gives(promoting().step());
+    }
+}
+
+#[test]
 fn on_inconclusive_reject_needs_a_canary_to_reject() {
     let refusal = Refusal { what: Refused::Preflight, message: "denied".into() };
     let case = idle().see(|see| see.refused = Some(refusal)).plan(|p| p.on_inconclusive = OnInconclusive::Reject);
