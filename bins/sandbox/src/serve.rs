@@ -49,10 +49,12 @@ fn greet(sandbox: &Sandbox, dir: &Path) -> miette::Result<()> {
     let registry = sandbox.registry();
     voice::result(&format!("export KUBECONFIG={}", sandbox.kubeconfig().display()));
     if let Some(image) = demo_images(registry) {
-        let file = dir.join("app.json");
+        let file = dir.join("app.yaml");
         let watched = registry.pull_spec(REPOSITORY, TAG);
-        let list = manifests::list(&image, &watched, 3, 60);
-        std::fs::write(&file, format!("{list:#}\n")).into_diagnostic().wrap_err("writing the example")?;
+        let documents: Result<Vec<_>, _> =
+            manifests::all(&image, &watched, 3, 60).iter().map(serde_saphyr::to_string).collect();
+        let documents = documents.into_diagnostic().wrap_err("writing the example")?.join("---\n");
+        std::fs::write(&file, documents).into_diagnostic().wrap_err_with(|| format!("writing {}", file.display()))?;
         voice::result(&format!("kubectl apply -f {}", file.display()));
         voice::result(&format!("kubectl -n {NAMESPACE} get pods -o wide"));
         let manifests = format!("http://{}/v2/{REPOSITORY}/manifests", registry.address());

@@ -1,6 +1,6 @@
 //! What the demo asks of the cluster: the API server through a client of its own, and the production processes themselves.
 
-use super::manifests::{self, APP, NAMESPACE, PORT};
+use super::manifests::{APP, NAMESPACE, PORT};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use kube::api::{Api, ListParams, PostParams};
@@ -40,10 +40,10 @@ impl Cluster {
         Self { client, http: reqwest::Client::new() }
     }
 
-    /// Applies the Service and the Deployment, in a namespace of their own.
-    pub(super) async fn create(&self, deployment: Value) -> miette::Result<()> {
-        create::<Namespace>(&Api::all(self.client.clone()), manifests::namespace()).await?;
-        create::<Service>(&self.api(), manifests::service()).await?;
+    /// Creates what a team would have applied.
+    pub(super) async fn create(&self, [namespace, service, deployment]: [Value; 3]) -> miette::Result<()> {
+        create::<Namespace>(&Api::all(self.client.clone()), namespace).await?;
+        create::<Service>(&self.api(), service).await?;
         create::<Deployment>(&self.api(), deployment).await
     }
 

@@ -60,8 +60,7 @@ pub(crate) fn deployment(image: &str, watched: &str, replicas: u32, incubation: 
     })
 }
 
-/// All of them in one list, as a file for `kubectl apply`.
-pub(crate) fn list(image: &str, watched: &str, replicas: u32, incubation: u32) -> Value {
-    let items = [namespace(), service(), deployment(image, watched, replicas, incubation)];
-    json!({"apiVersion": "v1", "kind": "List", "items": items})
+/// All of them, as they are applied.
+pub(crate) fn all(image: &str, watched: &str, replicas: u32, incubation: u32) -> [Value; 3] {
+    [namespace(), service(), deployment(image, watched, replicas, incubation)]
 }

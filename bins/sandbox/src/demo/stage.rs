@@ -62,7 +62,7 @@ impl Stage {
         let digest = sandbox.registry().push(REPOSITORY, TAG, &FIRST.image(&programs.app));
         let (image, watched) =
             (sandbox.registry().pinned_spec(REPOSITORY, &digest), sandbox.registry().pull_spec(REPOSITORY, TAG));
-        cluster.create(manifests::deployment(&image, &watched, args.replicas, args.incubation)).await?;
+        cluster.create(manifests::all(&image, &watched, args.replicas, args.incubation)).await?;
         ready(&cluster).await?;
         voice.say(&format!(
             "{} replicas of {image} are ready; kubectl --kubeconfig {} works",
