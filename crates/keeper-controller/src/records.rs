@@ -47,3 +47,60 @@ fn create(workload: &DynamicObject, name: &str) -> DynamicObject {
     });
     object
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn config_map(data: Value) -> DynamicObject {
+        let object = json!({"metadata": {"name": "shop-canary-012345", "resourceVersion": "7"}, "data": data});
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn workload() -> DynamicObject {
+        let name = "shop".repeat(30);
+        serde_json::from_value(json!({"metadata": {"name": name, "namespace": "team", "uid": "u1"}})).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_record_of_ours_is_held_and_says_where() {
+        assert_eq!(read(None), Stored::Absent);
+        let odd = [
+            json!({}),
+            Value::Null,
+            json!("text"),
+            json!({"record.json": 7}),
+            json!({"other.json": "{}"}),
+            json!({"record.json": ""}),
+            json!({"record.json": "not JSON"}),
+            json!({"record.json": "{\"version\": 99}"}),
+            json!({"record.json": "x".repeat(1 << 20)}),
+        ];
+        for data in odd {
+            let Stored::Unreadable(why) = read(Some(&config_map(data.clone()))) else { panic!("{data}") };
+            assert!(why.starts_with("ConfigMap shop-canary-012345"), "{why}");
+            assert!(why.len() < 300, "{why}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let record = Record { runs: 7, floor: 3, ..Record::default() };
+        let new = write(None, &workload(), "shop-canary-012345", &record);
+        assert_eq!(read(Some(&new)), Stored::Readable(Box::new(record.clone())));
+        assert_eq!(new.resource_version(), None, "only a create makes it");
+        assert_eq!(new.namespace().as_deref(), Some("team"));
+        assert_eq!(new.labels().get(keys::MANAGED_BY).map(String::as_str), Some(keys::MANAGED_BY_VALUE));
+        assert!(new.labels().get(CANARY_OF).is_some_and(|name| name.len() <= 63), "a label's value is short");
+        let [owner] = new.owner_references() else { panic!("it goes with the workload") };
+        assert_eq!((owner.uid.as_str(), owner.name.as_str()), ("u1", "shop".repeat(30).as_str()));
+        assert_eq!((owner.controller, owner.block_owner_deletion), (None, None));
+
+        let old = config_map(json!({"record.json": "what was there"}));
+        let replaced = write(Some(&old), &workload(), "ignored", &record);
+        assert_eq!(replaced.resource_version().as_deref(), Some("7"), "the version that was read is the condition");
+        assert_eq!(replaced.name_any(), "shop-canary-012345");
+        assert_eq!(read(Some(&replaced)), Stored::Readable(Box::new(record)));
+    }
+}

@@ -176,3 +176,140 @@ fn run_of(recorded: Option<&Record>, before: &State) -> String {
     let run = recorded.and_then(|record| record.state.run()).or_else(|| before.run());
     run.map(|run| run.id.to_string()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use keeper_rollout::{Blocker, Ended, Fault, Proof, Revision, Told};
+
+    const MOMENT: Duration = Duration::ZERO;
+
+    fn revision() -> Revision {
+        Revision::from("sha256:0123456789abcdef")
+    }
+
+    fn told(reason: &str) -> Told {
+        Told { reason: reason.into(), message: format!("because of {reason}"), at: Timestamp::UNIX_EPOCH }
+    }
+
+    fn rejected(revision: &str) -> State {
+        State::Rejected(Ended { revision: revision.into(), told: told("Rejected") })
+    }
+
+    fn step(phase: Phase, because: Because) -> Step {
+        Step { phase, orders: Vec::new(), wake_at: None, because, watch: None }
+    }
+
+    fn writes(step: Step, state: State) -> Step {
+        Step { orders: vec![Order::Record(Box::new(Record { state, ..Record::default() }))], ..step }
+    }
+
+    fn shows(phase: &str, reason: &str, message: &str) -> Shown {
+        Shown { phase: Some(phase.into()), reason: Some(reason.into()), message: Some(message.into()) }
+    }
+
+    fn invalid(words: &str) -> Step {
+        step(Phase::Held, Because::InvalidPlan(words.into()))
+    }
+
+    fn blocked(kind: BlockerKind) -> Step {
+        step(Phase::Settled, Because::Blocked(Blocker { kind, text: "so it is".into() }))
+    }
+
+    /// `Some((reason, event))` is shown, or nothing is.
+    #[track_caller]
+    fn check(step: &Step, before: &State, shown: &Shown, lasted: Duration, expected: Option<(&str, bool)>) {
+        let face = Face::of(step, before, shown, lasted);
+        let found = face.as_ref().map(|face| (face.reason.as_str(), face.event));
+        assert_eq!(found, expected, "{}", step.because);
+    }
+
+    #[test]
+    fn a_recorded_change_is_told() {
+        let nothing = Shown::default();
+        let bad = Because::Rejected(revision(), Fault::AbortedByPerson);
+        let ends = writes(step(Phase::Rejected, bad), rejected("a"));
+        check(&ends, &State::Settled, &nothing, MOMENT, Some(("Rejected", true)));
+        let back = writes(step(Phase::Rejected, Because::Still(told("Rejected"))), rejected("a"));
+        check(&back, &State::Settled, &nothing, MOMENT, Some(("Rejected", true)));
+        // From one bad revision to another, of which the ledger knows.
+        check(&back, &rejected("b"), &nothing, MOMENT, Some(("Rejected", true)));
+        // Observed time is recorded in silence.
+        let watching = Because::Watching { observed: MOMENT, of: MOMENT };
+        let noted = writes(step(Phase::Settled, watching), State::Settled);
+        check(&noted, &State::Settled, &nothing, MOMENT, None);
+        let changed = writes(step(Phase::Settled, Because::TemplateChanged), State::Settled);
+        check(&changed, &State::Settled, &nothing, MOMENT, Some(("TemplateChanged", true)));
+    }
+
+    #[test]
+    fn a_mistake_is_told_once_and_another_one_again() {
+        let before = State::Settled;
+        let wrong = invalid("annotation canary-image is missing");
+        check(&wrong, &before, &Shown::default(), MOMENT, Some(("InvalidPlan", true)));
+        let same = shows("Held", "InvalidPlan", "annotation canary-image is missing");
+        check(&wrong, &before, &same, MOMENT, None);
+        check(&invalid("annotation canary-duration is negative"), &before, &same, MOMENT, Some(("InvalidPlan", true)));
+        // A registry may give its failure other words each time; that is one failure.
+        let unknown = step(Phase::Settled, Because::WantedUnknown("503".into()));
+        check(&unknown, &before, &shows("Settled", "WantedUnknown", "429"), MOMENT, None);
+    }
+
+    #[test]
+    fn long_words_are_cut_and_still_the_same() {
+        let wrong = invalid(&"ä".repeat(10_000));
+        let face = Face::of(&wrong, &State::Settled, &Shown::default(), MOMENT).unwrap();
+        let annotations = face.annotations();
+        let message = annotations[keys::MESSAGE].as_str().unwrap();
+        assert!(message.chars().count() <= 501);
+        check(&wrong, &State::Settled, &shows("Held", "InvalidPlan", message), MOMENT, None);
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_told_when_it_lasts() {
+        let (before, nothing) = (State::Settled, Shown::default());
+        for kind in [BlockerKind::MidRollout, BlockerKind::TooManyCanaries] {
+            check(&blocked(kind), &before, &nothing, MOMENT, None);
+            check(&blocked(kind), &before, &nothing, PASSING, Some((kind.reason(), true)));
+            check(&blocked(kind), &before, &shows("Settled", kind.reason(), "other words"), PASSING, None);
+        }
+        for kind in [BlockerKind::ScaledToZero, BlockerKind::OtherRepository, BlockerKind::NotTwoCopies] {
+            check(&blocked(kind), &before, &nothing, MOMENT, Some((kind.reason(), true)));
+        }
+    }
+
+    #[test]
+    fn an_idle_workload_is_never_written() {
+        let idle = step(Phase::Settled, Because::UpToDate(revision()));
+        check(&idle, &State::Settled, &Shown::default(), PASSING, None);
+        check(&idle, &State::Settled, &shows("Settled", "Promoted", "production runs it"), PASSING, None);
+        check(&idle, &State::Settled, &shows("Settled", "UpToDate", "since then"), PASSING, None);
+    }
+
+    #[test]
+    fn a_complaint_that_is_over_goes_without_an_event() {
+        let complaint = shows("Held", "InvalidPlan", "annotation canary-duration is negative");
+        let idle = step(Phase::Settled, Because::UpToDate(revision()));
+        check(&idle, &State::Settled, &complaint, MOMENT, Some(("UpToDate", false)));
+        let still = step(Phase::Rejected, Because::Still(told("Rejected")));
+        check(&still, &rejected("a"), &complaint, MOMENT, Some(("Rejected", false)));
+        let shown = shows("Rejected", "Rejected", "because of Rejected");
+        check(&still, &rejected("a"), &shown, MOMENT, None);
+    }
+
+    #[test]
+    fn a_face_tells_the_run_and_the_words() {
+        let because = Because::Promoted { revision: revision(), proof: Proof::Silence, late: Vec::new() };
+        let face =
+            Face::of(&writes(step(Phase::Settled, because), rejected("a")), &State::Settled, &Shown::default(), MOMENT);
+        let face = face.unwrap();
+        assert_eq!(face.reason, "PromotedRestsOnSilence");
+        assert!(!face.warning && face.message.contains("sha256:0123456789ab"), "{}", face.message);
+        let shown = face.annotations();
+        assert_eq!((&shown[keys::PHASE], &shown[keys::REASON]), (&json!("Settled"), &json!("PromotedRestsOnSilence")));
+        let mut workload: DynamicObject = serde_json::from_value(json!({"metadata": {"name": "shop"}})).unwrap();
+        workload.metadata.annotations = serde_json::from_value(shown).unwrap();
+        assert!(face.is(&Shown::on(&workload)));
+    }
+}

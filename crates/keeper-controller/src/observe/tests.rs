@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "tables read best with values")]
+
 use super::*;
 use serde_json::json;
 
