@@ -161,15 +161,21 @@ async fn delete(
     uid: &str,
     memory: &mut Memory,
 ) -> Result<Outcome, ClusterError> {
-    let name = canary_name(&gathered.workload);
-    match context.shared.cluster.delete_canary(&gathered.key.0, &name, uid).await {
-        // Another pod of that name, or none: this one is gone.
-        Ok(()) | Err(ClusterError::NotFound { .. } | ClusterError::Conflict { .. }) => {
-            memory.canary = Own::Deleted { uid: uid.to_owned() };
-            Ok(Outcome::Done)
+    let (namespace, name) = (&gathered.key.0, canary_name(&gathered.workload));
+    let cluster = &context.shared.cluster;
+    match cluster.delete_canary(namespace, &name, uid).await {
+        Ok(()) | Err(ClusterError::NotFound { .. }) => {}
+        // Another pod has the name now, or the server was in two minds about this one: only a look tells.
+        Err(ClusterError::Conflict { .. }) => {
+            let there = cluster.canary(namespace, &name).await?;
+            if there.is_some_and(|there| there.uid().as_deref() == Some(uid)) {
+                return Ok(Outcome::Soon);
+            }
         }
-        Err(error) => Err(error),
+        Err(error) => return Err(error),
     }
+    memory.canary = Own::Deleted { uid: uid.to_owned() };
+    Ok(Outcome::Done)
 }
 
 async fn promote(

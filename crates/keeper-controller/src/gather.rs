@@ -78,7 +78,7 @@ pub(crate) async fn gather(
     let observation = Observation {
         read,
         workload: observed_workload(&workload, &wish, &containers, production, blocker),
-        wanted: registry::wanted(&wish, seen),
+        wanted: registry::wanted(&wish, seen, run(&stored)),
         canary,
         signals,
         alert_path_live: false,

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 
 /// How long a HEAD of an image that a node can't pull is believed.
 const HEAD_BELIEVED: i64 = 10;
+
 /// What is known of the watched tag; starts watching it.
 pub(crate) fn seen(context: &Context, key: &Key, image: &Reference, memory: &mut Memory) -> Option<Seen> {
     if let Some(digest) = image.digest() {
@@ -37,8 +38,13 @@ pub(crate) fn seen(context: &Context, key: &Key, image: &Reference, memory: &mut
     memory.tag.as_ref().map(|tag| tag.seen.borrow().clone())
 }
 
-pub(crate) fn wanted(wish: &Result<Wish, Invalid>, seen: Option<Seen>) -> Wanted {
+/// What the user wants, as far as the registry was heard. A run that began after our last look was begun by an operator
+/// that looked later: what we know from before then doesn't speak against it.
+pub(crate) fn wanted(wish: &Result<Wish, Invalid>, seen: Option<Seen>, run: Option<&Run>) -> Wanted {
     match (seen, wish) {
+        (Some(seen @ Seen { digest: Some(_), .. }), _) if run.is_some_and(|run| is_older(&seen, run)) => {
+            Wanted::Unknown("the registry was not asked since the canary was wanted".into())
+        }
         (Some(Seen { digest: Some(digest), .. }), _) => Wanted::Revision(observe::revision(&digest)),
         (Some(Seen { error: Some(error), .. }), Ok(wish)) => {
             Wanted::Unknown(format!("{} cannot be resolved: {error}", wish.image))
@@ -47,6 +53,13 @@ pub(crate) fn wanted(wish: &Result<Wish, Invalid>, seen: Option<Seen>) -> Wanted
         (None, Ok(_)) => Wanted::Unknown("as many tags are watched as allowed".into()),
         (None, Err(invalid)) => Wanted::Unknown(invalid.to_string()),
     }
+}
+
+/// Whether a look that names another revision than the run's is older than the run. After an error, what was seen is of
+/// an unknown age. A digest that the user wrote is not looked for, and is never old.
+fn is_older(seen: &Seen, run: &Run) -> bool {
+    let other = seen.digest.as_ref().is_some_and(|digest| observe::revision(digest) != run.revision);
+    other && seen.at.is_some_and(|at| at < run.began || seen.error.is_some())
 }
 
 /// The digests that are the wanted image: asked only where production's digest is its pods' `imageID`, which may be a
@@ -95,4 +108,39 @@ pub(crate) async fn head(
     };
     memory.head = Some((run.id.clone(), now, answer.clone()));
     Some(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keeper_rollout::{Revision, RunId, TemplateHash};
+
+    fn check(at: i64, error: bool, named: char, expected: bool) {
+        let digest = |c: char| format!("sha256:{}", c.to_string().repeat(64));
+        let run = Run {
+            id: RunId::new("1-100"),
+            revision: Revision::new(digest('a')),
+            template: TemplateHash::new("t"),
+            from: Revision::new(digest('0')),
+            began: Timestamp::from_second(100).unwrap(),
+            recreated: 0,
+            alerts: Vec::new(),
+        };
+        let seen = Seen {
+            digest: Some(digest(named).parse().unwrap()),
+            error: error
+                .then(|| std::sync::Arc::new(ResolveError::NotFound { image: "shop".into(), host: "r".into() })),
+            at: (at > 0).then(|| Timestamp::from_second(at).unwrap()),
+        };
+        assert_eq!(is_older(&seen, &run), expected, "at {at}, error {error}, names {named}");
+    }
+
+    #[test]
+    fn only_a_later_look_speaks_against_a_run() {
+        check(99, false, 'b', true);
+        check(99, false, 'a', false);
+        check(101, false, 'b', false);
+        check(101, true, 'b', true);
+        check(0, false, 'b', false);
+    }
 }
