@@ -53,7 +53,7 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    fn config_map(data: Value) -> DynamicObject {
+    fn config_map(data: &Value) -> DynamicObject {
         let object = json!({"metadata": {"name": "shop-canary-012345", "resourceVersion": "7"}, "data": data});
         serde_json::from_value(object).unwrap()
     }
@@ -78,7 +78,7 @@ mod tests {
             json!({"record.json": "x".repeat(1 << 20)}),
         ];
         for data in odd {
-            let Stored::Unreadable(why) = read(Some(&config_map(data.clone()))) else { panic!("{data}") };
+            let Stored::Unreadable(why) = read(Some(&config_map(&data))) else { panic!("{data}") };
             assert!(why.starts_with("ConfigMap shop-canary-012345"), "{why}");
             assert!(why.len() < 300, "{why}");
         }
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!((owner.uid.as_str(), owner.name.as_str()), ("u1", "shop".repeat(30).as_str()));
         assert_eq!((owner.controller, owner.block_owner_deletion), (None, None));
 
-        let old = config_map(json!({"record.json": "what was there"}));
+        let old = config_map(&json!({"record.json": "what was there"}));
         let replaced = write(Some(&old), &workload(), "ignored", &record);
         assert_eq!(replaced.resource_version().as_deref(), Some("7"), "the version that was read is the condition");
         assert_eq!(replaced.name_any(), "shop-canary-012345");
