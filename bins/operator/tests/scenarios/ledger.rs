@@ -4,6 +4,7 @@ use crate::world::{Start, World, creations, deployments, pods, promotions};
 use jiff::Timestamp;
 use keeper_sandbox::api::RequestRecord;
 use keeper_sandbox::faults::{HookPoint, Matcher};
+use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -271,6 +272,21 @@ async fn an_image_named_by_tag_is_promoted_by_digest() {
     let new = world.push("2", &[]);
     world.until_promoted(&new).await;
     assert_eq!(creations(&world.requests()).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_that_somebody_deletes_is_made_again_and_not_blamed() {
+    let world = Start::default().world().await;
+    let old = world.push("1", &[]);
+    world.deploy(&old, 2, &[]).await;
+    world.start_operator();
+    let new = world.push("2", &[]);
+    world.until_state("incubating", &new).await;
+    let canary = world.canaries().await.remove(0);
+    world.delete(&pods(), &canary.name_any()).await;
+    world.until_promoted(&new).await;
+    assert_eq!(creations(&world.requests()).len(), 2, "{}", world.report().await);
+    assert!(told(&world, "CanaryRecreated").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
