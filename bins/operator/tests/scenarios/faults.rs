@@ -247,15 +247,14 @@ async fn two_operators_make_one_canary_and_one_promotion() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_promotion_that_lands_after_the_canary_was_condemned_is_refused() {
-    let (world, old) = begin(Start::default(), &[("canary-duration", "3s")]).await;
-    world.start_second_operator();
+    let (world, old) = begin(Start::default(), &[]).await;
     let new = world.push("2", &[]);
     world.until_state("incubating", &new).await;
     let canary = world.canaries().await.first().unwrap().name_any();
     let (door, alert) = (world.door(), accusation(&world, &canary));
     let (taken, landed) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
     let (noted, mark, faults) = (Arc::clone(&taken), Arc::clone(&landed), world.faults());
-    // Every promotion of the first operator to try is late; before it lands, an alert is stored.
+    // The promotion is on its way when an alert is stored, and lands when the operator has decided upon that.
     world.faults().at(record_updates(), 1, HookPoint::Committed, move |_| {
         faults.add(patches(), When::Nth(1), Fault::CommitLate(Duration::from_secs(4)));
         faults.at(patches(), 1, HookPoint::Committed, move |_| mark.store(true, Ordering::SeqCst));

@@ -78,7 +78,8 @@ pub async fn sweep(release: Release, strike: Strike) {
 async fn run(release: Release, strike: Strike, nth: u64) -> (bool, usize) {
     let world = Start::default().label(&format!("{release:?}, {strike:?} at request {nth}")).world().await;
     let old = world.push("1", &[]);
-    world.deploy(&old, 2, &[]).await;
+    // Each new operator begins to watch at zero: that takes longer than twice the incubation.
+    world.deploy(&old, 2, &[("canary-keeper.dev/max-incubation", "60s")]).await;
     let before = world.revision().await;
     let canaries = CanaryWatch::start(&world);
     let (struck, landed) = arm(&world, strike, nth);
