@@ -157,7 +157,7 @@ impl Cluster {
         let mut new = convert::stored(resource, decoded);
         same_object(target, &old, &mut new, by)?;
         if target.subresource == "status" {
-            status_only(&old, &mut new);
+            status_only(resource, &old, &mut new);
         } else {
             all_but_status(resource, &old, &mut new);
             defaults::apply(resource, &mut new);
@@ -323,17 +323,19 @@ fn must_name_version(resource: &ResourceType) -> bool {
         || resource.is("apiextensions.k8s.io", "customresourcedefinitions")
 }
 
-/// A write to `status` moves the status and nothing else.
-fn status_only(old: &Value, new: &mut Value) {
-    let status = object::remove(new, "status");
-    let mut merged = old.clone();
-    match status {
-        Some(status) => object::set(&mut merged, "status", status),
-        None => {
-            object::remove(&mut merged, "status");
-        }
+/// A write to `status` moves the status, and of the metadata what the real server lets through there (measured): a
+/// Deployment's annotations, a ReplicaSet's and a Pod's annotations and labels. It never moves the generation.
+fn status_only(resource: &ResourceType, old: &Value, new: &mut Value) {
+    let written = std::mem::replace(new, old.clone());
+    object::take_over(new, &written, "status");
+    let replicated = resource.is("apps", "replicasets") || resource.is("", "pods");
+    let (Some(from), to) = (written.get("metadata"), child(new, "metadata")) else { return };
+    if replicated || resource.is("apps", "deployments") {
+        object::take_over(to, from, "annotations");
     }
-    *new = merged;
+    if replicated {
+        object::take_over(to, from, "labels");
+    }
 }
 
 /// A write to the object leaves the status alone where that has a door of its own.

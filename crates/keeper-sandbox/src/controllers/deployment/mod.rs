@@ -159,7 +159,6 @@ impl Look<'_> {
     }
 
     /// Goes through the status subresource, as kube-controller-manager does: there an annotation does not move the generation.
-    /// A server that takes nothing but the status there gets it the ordinary way.
     async fn number_deployment(&mut self, number: i64) -> Result<(), Error> {
         let number = number.to_string();
         if self.deployment.annotation(revision::REVISION) == Some(number.as_str()) {
@@ -167,12 +166,7 @@ impl Look<'_> {
         }
         let mut changed = (*self.deployment).clone();
         changed.annotate(revision::REVISION, &number);
-        let mut written = self.view.replace_status(&DEPLOYMENTS, &changed).await?;
-        if written.annotation(revision::REVISION) != Some(number.as_str()) {
-            let patch = json!({"metadata": {"annotations": {revision::REVISION: number}}});
-            written = self.view.merge(&DEPLOYMENTS, &written, patch).await?;
-        }
-        self.deployment = Arc::new(written);
+        self.deployment = Arc::new(self.view.replace_status(&DEPLOYMENTS, &changed).await?);
         Ok(())
     }
 
