@@ -185,6 +185,8 @@ fn a_canary_lost_to_its_node_is_made_again_twice() {
         });
         case.gives(case.soon(Phase::Launching, Because::Recreating(new(), recreated + 1), [record, delete()]));
     }
+    let leaving = launched(Canary { terminating: true, ..starting(trouble()) });
+    leaving.gives(leaving.soon(Phase::Launching, Because::CanaryInTheWay, []));
     let case = launched(starting(trouble())).run(|run| run.recreated = 2).now(30);
     case.gives(case.inconclusive(Obstacle::Lost(3)));
 }

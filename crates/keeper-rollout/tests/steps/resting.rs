@@ -132,6 +132,36 @@ fn a_bad_revision_stays_bad() {
     shown.gives(shown.rest(Phase::Rejected, Because::Still(told)));
 }
 
+/// The record must stay small enough for the object that holds it.
+#[test]
+fn the_oldest_leave_a_full_ledger_and_full_commands() {
+    let name = |n: usize| Revision::new(format!("sha256:{n:016}"));
+    let entry = |n: usize| {
+        let told = Told { at: at(n as i64 - 1000), ..ended_as("Rejected").told };
+        (name(n), Entry { kind: EntryKind::Rejected, told })
+    };
+    let case = incubating(0).alerted().record(|record| {
+        record.ledger = (0..LEDGER_LIMIT).map(entry).collect();
+        record.rolled_back.insert(name(0), 1);
+    });
+    let step = case.step();
+    let Order::Record(after) = &step.orders[0] else { panic!("{step:?}") };
+    assert_eq!(after.ledger.len(), LEDGER_LIMIT);
+    assert!(after.ledger.contains_key(&new()) && !after.ledger.contains_key(&name(0)));
+    assert!(after.rolled_back.is_empty());
+
+    let command = |n: usize| Command::new(Verb::Retry, name(n).as_str());
+    let case = idle().record(|record| {
+        record.ledger = [entry(99)].into();
+        record.used = (0..USED_LIMIT).map(command).collect();
+    });
+    let case = case.command(Verb::Retry, name(99).as_str());
+    let step = case.step();
+    let Order::Record(after) = &step.orders[0] else { panic!("{step:?}") };
+    assert_eq!(after.used.len(), USED_LIMIT);
+    assert_eq!((after.used.first(), after.used.last()), (Some(&command(1)), Some(&command(99))));
+}
+
 #[test]
 fn a_revision_that_was_rolled_back_is_held() {
     let told = ended_as("RolledBack").told;
