@@ -41,6 +41,13 @@ impl World {
 
     /// Production stays at that revision, and no canary is started, through registry intervals and a restart.
     async fn left_alone(&self, digest: &str) {
+        self.until("the workload's controller has noticed", async || {
+            let deployment = self.deployment_now().await;
+            let status = &deployment.data["status"];
+            status["observedGeneration"] == json!(deployment.metadata.generation)
+                && status["updatedReplicas"] == status["replicas"]
+        })
+        .await;
         let (revision, canaries) = (self.revision().await, creations(&self.requests()).len());
         self.registry_intervals(3).await;
         self.kill_operator();

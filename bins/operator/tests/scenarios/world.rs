@@ -19,6 +19,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
@@ -587,11 +588,13 @@ pub fn describe(request: &RequestRecord) -> String {
     format!("{} {}{subresource}{dry}", request.verb, request.resource)
 }
 
-/// The patches of production's template, as the API server got them.
+/// The patches of production's template, as the API server got them; without those that it refused because somebody
+/// else had written the workload meanwhile, as its controller does.
 pub fn promotions(requests: &[RequestRecord]) -> Vec<&RequestRecord> {
     let touches_template = |request: &&RequestRecord| {
         let body = request.body.as_ref().map(ToString::to_string).unwrap_or_default();
-        request.resource == "deployments" && request.is_write() && body.contains("/spec/template")
+        let refused = matches!(request.code, 409 | 422);
+        request.resource == "deployments" && request.is_write() && !refused && body.contains("/spec/template")
     };
     requests.iter().filter(touches_template).collect()
 }
@@ -664,8 +667,12 @@ fn kubeconfig(url: &str) -> String {
     .to_string()
 }
 
+/// A free port that stays free while nobody listens on it: none of those that outgoing connections take.
 pub fn free() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(std::process::id().wrapping_mul(97)));
+    let candidates = std::iter::repeat_with(|| 12_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 20_000);
+    let mut addresses = candidates.map(|port| SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap())));
+    addresses.find(|address| std::net::TcpListener::bind(address).is_ok()).unwrap()
 }
 
 /// The demo app's binary beside the operator's, built if it isn't there.
