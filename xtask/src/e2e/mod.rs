@@ -4,8 +4,10 @@
 //! server takes no loopback address into an EndpointSlice, so all of it runs in a network namespace of its own, in which
 //! 10.250.0.0/16 is local: pods in its lower half, Services in its upper one.
 //!
-//! The suite (`bins/operator/tests/scenarios`) is told by `KEEPER_E2E_KUBECONFIG` to use that cluster in place of a
-//! sandbox. Logs, the API server's audit log among them, stay in `target/e2e` until the next run.
+//! The operator's scenarios (`bins/operator/tests/scenarios`) are told by `KEEPER_E2E_KUBECONFIG` to use that cluster in
+//! place of a sandbox. So are the sandbox's own tests of workloads and nodes: what they ask of the sandbox must hold on the
+//! real thing. Its tests of the API take the URL in `KEEPER_REFERENCE_API`, which is `kubectl proxy` where kubectl is
+//! there. Logs, the API server's audit log among them, stay in `target/e2e` until the next run.
 
 mod build;
 mod certificates;
@@ -17,13 +19,19 @@ pub(crate) use build::built_before;
 use crate::cargo::{self, Cargo};
 use crate::workspace::Workspace;
 use crate::{missing, say};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
 
-/// The suite, as cargo names it.
-const SUITE: [&str; 5] = ["test", "--package", "operator", "--test", "scenarios"];
+/// The suites, as cargo names them: what is tested on the cluster, and whether the sandbox tells the truth.
+const SUITES: [&[&str]; 3] = [
+    &["--package", "operator", "--test", "scenarios"],
+    &["--package", "keeper-sandbox", "--test", "workloads", "--test", "nodes"],
+    &["--package", "keeper-sandbox", "--test", "api_writes", "--test", "api_watches"],
+];
 
 /// See [`run`].
 #[derive(clap::Args)]
@@ -37,32 +45,30 @@ pub(crate) struct Args {
     /// Set by ourselves, in the network namespace.
     #[arg(long, hide = true)]
     inside: bool,
-    /// Goes to the test program, for instance the name of one scenario.
+    /// Goes to the test programs, for instance the name of one scenario.
     #[arg(last = true)]
     arguments: Vec<OsString>,
 }
 
-/// Builds what is absent, starts the control plane, runs the suite on it and stops everything.
+/// Builds what is absent, starts the control plane, runs the suites on it and stops everything.
 pub(crate) fn run(cargo: &Cargo, args: &Args) -> Result<ExitCode> {
     if let Some(kubeconfig) = &args.kubeconfig {
-        let mut suite = suite(cargo, args);
-        suite.env("KEEPER_E2E_KUBECONFIG", std::path::absolute(kubeconfig)?);
-        return finish(&mut suite);
+        return suites(cargo, args, &std::path::absolute(kubeconfig)?);
     }
     let binaries = match &args.assets {
         Some(assets) => build::complete(assets)?,
         None => build::binaries(cargo.root())?,
     };
-    let workspace = Workspace::read(cargo)?;
     if !args.inside {
         prepare(cargo)?;
         return namespace::enter(&binaries, &args.arguments);
     }
+    let target = Workspace::read(cargo)?.target;
+    let lock = File::create(target.join("e2e.lock")).context("creating a lock")?;
+    lock.try_lock().context("another e2e is running in this clone")?;
     namespace::addresses()?;
-    let plane = plane::Plane::start(&binaries, &workspace.target.join("e2e"), cargo.root())?;
-    let mut suite = suite(cargo, args);
-    suite.env("KEEPER_E2E_KUBECONFIG", plane.kubeconfig());
-    let outcome = finish(&mut suite);
+    let plane = plane::Plane::start(&binaries, &target.join("e2e"), cargo.root())?;
+    let outcome = suites(cargo, args, &plane.kubeconfig());
     say::progress(&format!("the control plane's logs: {}", plane.folder().display()));
     outcome
 }
@@ -72,27 +78,68 @@ fn prepare(cargo: &Cargo) -> Result<()> {
     if !missing::is_root() {
         bail!("a network namespace needs root; or name a cluster with --kubeconfig");
     }
-    let absent: Vec<_> =
-        ["unshare", "ip", "openssl", "setpriv"].into_iter().filter(|tool| missing::on_path(tool).is_none()).collect();
+    let tools = ["unshare", "ip", "openssl", "setpriv"];
+    let absent: Vec<_> = tools.into_iter().filter(|tool| missing::on_path(tool).is_none()).collect();
     if !absent.is_empty() {
         bail!("not on PATH: {} (util-linux, iproute2 and openssl have them)", absent.join(", "));
     }
-    let arguments: Vec<_> = SUITE.into_iter().chain(["--no-run"]).collect();
-    let built = cargo.run(&arguments)? && cargo.run(&["build", "--package", "demo-app", "--package", "demo-client"])?;
-    if !built {
-        bail!("the suite does not build; cargo's message is above");
+    if !cargo.run(&["build", "--package", "demo-app", "--package", "demo-client"])? {
+        bail!("the demo's programs do not build; cargo's message is above");
+    }
+    for suite in SUITES {
+        if !cargo.run(&[&["test"], suite, &["--no-run"]].concat())? {
+            bail!("a suite does not build; cargo's message is above");
+        }
     }
     Ok(())
 }
 
-/// One scenario after the other: they share a cluster, its addresses and two cores.
-fn suite(cargo: &Cargo, args: &Args) -> Command {
-    let mut suite = cargo.command(&SUITE);
-    suite.args(["--", "--test-threads", "1"]).args(&args.arguments);
-    suite
+/// Runs one suite after the other, also after a failure: they share a cluster and two cores.
+fn suites(cargo: &Cargo, args: &Args, kubeconfig: &Path) -> Result<ExitCode> {
+    let proxy = Proxy::start(kubeconfig)?;
+    let mut failed = false;
+    for suite in SUITES {
+        let mut command = cargo.command(&[&["test", "--no-fail-fast"], suite].concat());
+        command.env("KEEPER_E2E_KUBECONFIG", kubeconfig);
+        if let Some(proxy) = &proxy {
+            command.env("KEEPER_REFERENCE_API", &proxy.url);
+        } else if suite.contains(&"api_writes") {
+            say::result("NOT RUN: no kubectl on PATH: the sandbox's API tests on the real API server");
+            continue;
+        }
+        command.args(["--", "--test-threads", "2"]).args(&args.arguments);
+        failed |= !cargo::status(&mut command)?.success();
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn finish(suite: &mut Command) -> Result<ExitCode> {
-    let status = cargo::status(suite)?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+/// `kubectl proxy`: the API server without TLS and credentials, on loopback.
+struct Proxy {
+    url: String,
+    process: Child,
+}
+
+impl Proxy {
+    /// Starts it on a free port; `None` without kubectl.
+    fn start(kubeconfig: &Path) -> Result<Option<Self>> {
+        if missing::on_path("kubectl").is_none() {
+            return Ok(None);
+        }
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", "kubectl", "proxy", "--port", "0", "--kubeconfig"]).arg(kubeconfig);
+        let mut process = command.stdout(Stdio::piped()).spawn().context("starting kubectl proxy")?;
+        let output = process.stdout.take().context("kubectl's output is not connected")?;
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).context("reading where kubectl proxy listens")?;
+        let address = line.trim().strip_prefix("Starting to serve on ").context("kubectl proxy says nothing known")?;
+        Ok(Some(Self { url: format!("http://{address}"), process }))
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // It has nothing to end gracefully.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
