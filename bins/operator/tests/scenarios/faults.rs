@@ -243,6 +243,9 @@ async fn two_operators_make_one_canary_and_one_promotion() {
     }
     assert_eq!(world.production().await, world.image(&production));
     assert_eq!((canaries.most(), canaries.ever()), (1, 6), "{}", world.report().await);
+    let asked = world.requests().iter().filter(|request| request.verb != "watch").count();
+    println!("{asked} requests of two operators for six releases");
+    assert!(asked <= 6 * 60, "{asked} requests\n{}", world.report().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
