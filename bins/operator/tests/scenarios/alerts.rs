@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// What only an alert ends.
 const LONG: [(&str, &str); 1] = [("canary-duration", "10m")];

@@ -2,7 +2,7 @@
 
 use crate::canary_watch::CanaryWatch;
 use crate::sweep::{Release, Strike, sweep};
-use crate::world::{Start, World, accusation, creations, describe, pods, promotions};
+use crate::world::{Start, World, accusation, creations, describe, promotions};
 use keeper_sandbox::faults::{Fault, HookPoint, Matcher, When};
 use kube::ResourceExt;
 use serde_json::json;

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a scenario starts with.
+#[derive(Default)]
 pub struct Start {
     /// Pods as processes of the demo app instead of fakes.
     pub processes: bool,
@@ -36,12 +37,6 @@ pub struct Start {
     pub bearer_token: Option<String>,
     /// Which of many like it this is, for the report.
     pub label: String,
-}
-
-impl Default for Start {
-    fn default() -> Self {
-        Self { processes: false, flags: Vec::new(), bearer_token: None, label: String::new() }
-    }
 }
 
 impl Start {
@@ -607,11 +602,11 @@ pub fn creations(requests: &[RequestRecord]) -> Vec<&RequestRecord> {
 /// An alert that names the canary, firing since now.
 pub fn accusation(world: &World, canary: &str) -> String {
     let labels = json!({"alertname": "CanaryErrors", "namespace": world.namespace, "pod": canary});
-    webhook("firing", labels, Timestamp::now())
+    webhook("firing", &labels, Timestamp::now())
 }
 
 /// An alert as Alertmanager 0.25 sends it.
-pub fn webhook(status: &str, labels: Value, starts_at: Timestamp) -> String {
+pub fn webhook(status: &str, labels: &Value, starts_at: Timestamp) -> String {
     let ends_at = if status == "firing" { "0001-01-01T00:00:00Z".to_owned() } else { Timestamp::now().to_string() };
     json!({
         "receiver": "canary-keeper", "status": status,
@@ -619,7 +614,7 @@ pub fn webhook(status: &str, labels: Value, starts_at: Timestamp) -> String {
             "status": status, "labels": labels,
             "annotations": {"summary": "the canary burns its error budget"},
             "startsAt": starts_at.to_string(), "endsAt": ends_at,
-            "generatorURL": "http://prometheus:9090/graph?g0.expr=up", "fingerprint": format!("{:016x}", labels_hash(&labels)),
+            "generatorURL": "http://prometheus:9090/graph?g0.expr=up", "fingerprint": format!("{:016x}", labels_hash(labels)),
         }],
         "groupLabels": {"alertname": "HighErrorRate"}, "commonLabels": labels, "commonAnnotations": {},
         "externalURL": "http://alertmanager:9093", "version": "4", "groupKey": "{}:{alertname=\"HighErrorRate\"}",
@@ -687,11 +682,7 @@ pub fn demo_app() -> PathBuf {
     BUILT.get_or_init(build).clone()
 }
 
-/// Scripts that fake pods know; here so that scenarios read the same.
-pub fn never_ready() -> Vec<(&'static str, &'static str)> {
-    vec![("ready-after", "never")]
-}
-
+/// What a fake pod of that image does from now on.
 pub fn script(world: &World, digest: &str, script: FakeScript) {
     world.sandbox.node().script_image(&world.image(digest), script);
 }
