@@ -85,9 +85,12 @@ async fn assert_tested(promotion: &RequestRecord, world: &World) {
     assert!(tested("/metadata/resourceVersion").is_string());
 }
 
+/// When a slice was seen, and the pods that it lists as ready.
+type Change = (Timestamp, Vec<String>);
+
 /// When canaries came into the EndpointSlices as ready, and left them, as one client saw it.
 struct Listed {
-    changes: Arc<Mutex<Vec<(Timestamp, Vec<String>)>>>,
+    changes: Arc<Mutex<Vec<Change>>>,
     _watch: AbortOnDropHandle<()>,
 }
 
@@ -109,7 +112,7 @@ impl Listed {
         Self { changes, _watch: AbortOnDropHandle::new(watch) }
     }
 
-    fn all(&self) -> Vec<(Timestamp, Vec<String>)> {
+    fn all(&self) -> Vec<Change> {
         self.changes.lock().unwrap().clone()
     }
 
