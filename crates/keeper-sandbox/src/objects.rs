@@ -70,6 +70,8 @@ kinds! {
     SECRETS = "" "v1" "Secret" "secrets" true;
     DEPLOYMENTS = "apps" "v1" "Deployment" "deployments" true;
     REPLICA_SETS = "apps" "v1" "ReplicaSet" "replicasets" true;
+    REPLICATION_CONTROLLERS = "" "v1" "ReplicationController" "replicationcontrollers" true;
+    DEPLOYMENT_CONFIGS = "apps.openshift.io" "v1" "DeploymentConfig" "deploymentconfigs" true;
     ENDPOINT_SLICES = "discovery.k8s.io" "v1" "EndpointSlice" "endpointslices" true;
     DISRUPTION_BUDGETS = "policy" "v1" "PodDisruptionBudget" "poddisruptionbudgets" true;
     LEASES = "coordination.k8s.io" "v1" "Lease" "leases" true;

@@ -10,7 +10,7 @@ use super::object::{self, child, set_meta};
 use super::resources::{Generation, ResourceType, Resources};
 use super::status::{FieldError, Status};
 use super::store::Store;
-use super::{convert, decode, defaults, services, validation};
+use super::{convert, decode, defaults, deployment_config, services, validation};
 
 /// The whole state of the server.
 #[derive(Debug)]
@@ -159,11 +159,15 @@ impl Cluster {
         if target.subresource == "status" {
             status_only(resource, &old, &mut new);
         } else {
+            let raised = deployment_config::raised(resource, &old, &new);
             all_but_status(resource, &old, &mut new);
             defaults::apply(resource, &mut new);
             services::keep(&old, resource, &mut new);
             services::allocate(self, resource, &mut new)?;
             bump_generation(resource, &old, &mut new);
+            if let Some(version) = raised {
+                deployment_config::raise(&old, &mut new, version);
+            }
         }
         if new == *old {
             return Ok(convert::served(resource, &old));

@@ -71,7 +71,7 @@ fn verbs() -> Value {
 fn subresource_verbs(name: &str) -> Value {
     match name {
         "log" => json!(["get"]),
-        "eviction" | "binding" => json!(["create"]),
+        "eviction" | "binding" | "instantiate" => json!(["create"]),
         _ => json!(["get", "patch", "update"]),
     }
 }
@@ -81,6 +81,7 @@ fn subresource_kind(resource: &ResourceType, name: &str) -> (String, String, Str
     match name {
         "scale" => ("autoscaling".into(), "v1".into(), "Scale".into()),
         "eviction" => ("policy".into(), "v1".into(), "Eviction".into()),
+        "instantiate" => (resource.group.clone(), resource.version.clone(), "DeploymentRequest".into()),
         "binding" => (String::new(), "v1".into(), "Binding".into()),
         _ => (resource.group.clone(), resource.version.clone(), resource.kind.clone()),
     }

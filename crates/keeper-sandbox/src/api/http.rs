@@ -197,6 +197,10 @@ fn change(
             let body = parse_object(&media, body, "Binding")?;
             cluster.bind(target, &body, write).map(|done| (201, done))
         }
+        ("POST", "instantiate", true) => {
+            let body = parse_object(&media, body, "DeploymentRequest")?;
+            cluster.instantiate(target, &body, write).map(|done| (201, done))
+        }
         ("PUT", "" | "status", true) => {
             let body = parse_object(&media, body, &target.resource.kind)?;
             cluster.update(target, body, By::Put, write).map(|updated| (200, updated))

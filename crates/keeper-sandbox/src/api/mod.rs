@@ -25,6 +25,7 @@ mod convert;
 mod decode;
 mod defaults;
 mod deletion;
+mod deployment_config;
 mod discovery;
 mod http;
 mod list;

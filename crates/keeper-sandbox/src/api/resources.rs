@@ -151,7 +151,7 @@ fn custom(crd: &Value, version: &Value) -> Option<ResourceType> {
         namespaced: object::text(crd, "/spec/scope") == Some("Namespaced"),
         status: version.pointer("/subresources/status").is_some(),
         scale,
-        extra_subresources: &[],
+        extra_subresources: if is_deployment_config(&group, &plural) { &["instantiate"] } else { &[] },
         generation: Generation::AllButStatus,
         storage: format!("{group}/{plural}"),
         custom: true,
@@ -160,6 +160,11 @@ fn custom(crd: &Value, version: &Value) -> Option<ResourceType> {
         plural,
         kind,
     })
+}
+
+/// OpenShift's kind, which here is defined like any custom one, and still has the doors that OpenShift's has.
+pub(crate) fn is_deployment_config(group: &str, plural: &str) -> bool {
+    group == "apps.openshift.io" && plural == "deploymentconfigs"
 }
 
 /// One line of the table below.

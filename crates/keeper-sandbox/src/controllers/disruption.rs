@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::{Controller, Error, deployment::spec::share};
 use crate::{
     objects::{
-        DEPLOYMENTS, DISRUPTION_BUDGETS, Fields, Key, Meta, Object, PODS, REPLICA_SETS, is_finished, is_ready, stamp,
+        DEPLOYMENTS, DISRUPTION_BUDGETS, Fields, Key, Meta, Object, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS,
+        is_finished, is_ready, stamp,
     },
     selector::Selector,
     view::{Change, View},
@@ -48,7 +49,7 @@ impl Controller for Budgets {
             };
             return budgets.filter(covers).map(|budget| budget.key()).collect();
         }
-        if *change.kind == *DEPLOYMENTS || *change.kind == *REPLICA_SETS {
+        if [&*DEPLOYMENTS, &*REPLICA_SETS, &*REPLICATION_CONTROLLERS].contains(&change.kind) {
             return budgets.map(|budget| budget.key()).collect();
         }
         Vec::new()
@@ -91,7 +92,9 @@ impl Budgets {
 
     fn scale_of(&self, namespace: &str, owner: &OwnerReference) -> Option<(String, i64)> {
         let key = Key::new(namespace, owner.name.clone());
-        let kind = [&*REPLICA_SETS, &*DEPLOYMENTS].into_iter().find(|kind| kind.is_meant_by(owner))?;
+        let kind = [&*REPLICA_SETS, &*DEPLOYMENTS, &*REPLICATION_CONTROLLERS]
+            .into_iter()
+            .find(|kind| kind.is_meant_by(owner))?;
         let object = self.view.get(kind, &key).filter(|object| object.uid() == owner.uid)?;
         match object.controller() {
             Some(above) if DEPLOYMENTS.is_meant_by(above) => self.scale_of(namespace, above),

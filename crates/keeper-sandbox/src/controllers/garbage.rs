@@ -47,7 +47,7 @@ struct Collector {
     view: View,
     queue: Arc<Queue<Work>>,
     index: Arc<Mutex<Index>>,
-    followed: HashSet<String>,
+    followed: HashMap<String, Kind>,
     ends: CancellationToken,
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn run(client: Client) {
         }
     });
     queue.add(Work::Discover);
-    let mut collector = Collector { view, queue, index, followed: HashSet::new(), ends };
+    let mut collector = Collector { view, queue, index, followed: HashMap::new(), ends };
     collector.work().await;
 }
 
@@ -163,7 +163,8 @@ impl Collector {
             let watched =
                 [verbs::LIST, verbs::WATCH, verbs::DELETE].iter().all(|verb| capabilities.supports_operation(verb));
             // Events have no owners and are many.
-            if watched && kind.resource.kind != "Event" && self.followed.insert(kind.id()) {
+            if watched && kind.resource.kind != "Event" && !self.followed.contains_key(&kind.id()) {
+                self.followed.insert(kind.id(), kind.clone());
                 self.view.follow(&kind, watcher::Config::default(), self.ends.clone());
             }
         }
@@ -206,16 +207,9 @@ impl Collector {
         Ok(if found.is_some_and(|found| found.uid() == owner.uid) { Owner::Lives } else { Owner::Gone })
     }
 
+    /// The kind may have no object left: what is followed counts.
     fn kind_of(&self, owner: &OwnerReference) -> Option<Kind> {
-        self.index().objects.values().map(|(kind, _)| kind).find(|kind| kind.is_meant_by(owner)).cloned().or_else(
-            || {
-                use crate::objects::{DEPLOYMENTS, NODES, PODS, REPLICA_SETS, SERVICES};
-                [&*DEPLOYMENTS, &*REPLICA_SETS, &*PODS, &*SERVICES, &*NODES]
-                    .into_iter()
-                    .find(|kind| kind.is_meant_by(owner))
-                    .cloned()
-            },
-        )
+        self.followed.values().find(|kind| kind.is_meant_by(owner)).cloned()
     }
 
     async fn finalize(&self, uid: &str) -> Result<(), Error> {

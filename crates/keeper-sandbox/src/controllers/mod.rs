@@ -1,6 +1,7 @@
 //! The controllers that make workloads work, as clients of an API server.
 //!
-//! [`run`] starts them all: Deployment, ReplicaSet, EndpointSlice, disruption budget and garbage collection. They
+//! [`run`] starts them all: Deployment, ReplicaSet, ReplicationController, EndpointSlice, disruption budget and garbage
+//! collection; [`deployment_configs`] is OpenShift's, by itself, for any API server. They
 //! follow the algorithms of kube-controller-manager, since users of a cluster lean on the details: which ReplicaSet is
 //! scaled first, which annotations are copied, when a pod is adopted. They never act for anything but the objects they
 //! watch, and they are for the sandbox's own API server: a real control plane brings its own.
@@ -8,10 +9,13 @@
 //! Nothing polls. Each controller is woken by the changes it depends on, and answers within milliseconds.
 
 mod deployment;
+mod deployment_config;
 mod disruption;
 mod endpoints;
 mod garbage;
 mod replicaset;
+
+pub use deployment_config::definition as deployment_config_definition;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -21,7 +25,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    objects::{DEPLOYMENTS, DISRUPTION_BUDGETS, ENDPOINT_SLICES, Key, PODS, REPLICA_SETS, SERVICES},
+    objects::{
+        DEPLOYMENT_CONFIGS, DEPLOYMENTS, DISRUPTION_BUDGETS, ENDPOINT_SLICES, Key, PODS, REPLICA_SETS,
+        REPLICATION_CONTROLLERS, SERVICES,
+    },
     queue::Queue,
     view::{Change, View, is_conflict, is_gone},
 };
@@ -39,10 +46,12 @@ pub async fn run(client: Client, shutdown: CancellationToken) {
     let workers = [
         register(deployment::Deployments::new(view.clone()), &view),
         register(replicaset::ReplicaSets::new(view.clone()), &view),
+        register(replicaset::ReplicaSets::replication_controllers(view.clone()), &view),
         register(endpoints::Endpoints::new(view.clone()), &view),
         register(disruption::Budgets::new(view.clone()), &view),
     ];
-    for kind in [&PODS, &SERVICES, &DEPLOYMENTS, &REPLICA_SETS, &ENDPOINT_SLICES, &DISRUPTION_BUDGETS] {
+    let kinds = [&PODS, &SERVICES, &DEPLOYMENTS, &REPLICA_SETS, &REPLICATION_CONTROLLERS];
+    for kind in kinds.into_iter().chain([&ENDPOINT_SLICES, &DISRUPTION_BUDGETS]) {
         view.follow(kind, watcher::Config::default(), shutdown.clone());
     }
     let mut tasks = JoinSet::new();
@@ -55,6 +64,19 @@ pub async fn run(client: Client, shutdown: CancellationToken) {
             tracing::error!(%error, "a controller ended early");
         }
     }
+}
+
+/// Runs OpenShift's DeploymentConfig controller until `shutdown` is cancelled, for one namespace or for all.
+///
+/// The kind must be served: by OpenShift it is, elsewhere [`deployment_config_definition`] defines it. The
+/// ReplicationControllers that it makes are kept by [`run`], or by any real control plane.
+pub async fn deployment_configs(client: Client, namespace: Option<String>, shutdown: CancellationToken) {
+    let view = View::within(client, namespace);
+    let worker = register(deployment_config::DeploymentConfigs::new(view.clone()), &view);
+    for kind in [&DEPLOYMENT_CONFIGS, &REPLICATION_CONTROLLERS, &PODS] {
+        view.follow(kind, watcher::Config::default(), shutdown.clone());
+    }
+    shutdown.run_until_cancelled(worker).await;
 }
 
 /// A controller: what wakes it, and what it does about one object.

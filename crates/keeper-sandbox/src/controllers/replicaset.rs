@@ -1,4 +1,6 @@
-//! ReplicaSet: keeps a number of pods, adopts and releases them, reports how many are there.
+//! ReplicaSet and ReplicationController: keep a number of pods, adopt and release them, report how many are there.
+//!
+//! As in kube-controller-manager one controller serves both kinds; they differ in the form of their selector.
 
 use std::{cmp::Reverse, collections::HashMap, sync::Arc, time::Duration};
 
@@ -8,7 +10,8 @@ use serde_json::{Value, json};
 use super::{Controller, Error};
 use crate::{
     objects::{
-        Fields, Key, Meta, Object, PODS, REPLICA_SETS, controller_reference, is_finished, is_ready, object, stamp,
+        Fields, Key, Kind, Meta, Object, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, controller_reference,
+        is_finished, is_ready, object, stamp,
     },
     selector::Selector,
     view::{Change, View},
@@ -17,13 +20,19 @@ use crate::{
 /// The most pods made or deleted in one go.
 const BURST: usize = 500;
 
+/// Of one of the two kinds.
 pub(super) struct ReplicaSets {
     view: View,
+    kind: &'static Kind,
 }
 
 impl ReplicaSets {
     pub(super) fn new(view: View) -> Self {
-        Self { view }
+        Self { view, kind: &REPLICA_SETS }
+    }
+
+    pub(super) fn replication_controllers(view: View) -> Self {
+        Self { view, kind: &REPLICATION_CONTROLLERS }
     }
 }
 
@@ -31,19 +40,19 @@ impl Controller for ReplicaSets {
     const NAME: &'static str = "replicaset";
 
     fn concerns(&self, change: &Change<'_>) -> Vec<Key> {
-        if *change.kind == *REPLICA_SETS {
+        if change.kind == self.kind {
             return change.latest().map(Meta::key).into_iter().collect();
         }
         if *change.kind != *PODS {
             return Vec::new();
         }
         let mut keys: Vec<Key> =
-            [change.old, change.new].into_iter().flatten().filter_map(|pod| owning_set(pod)).collect();
+            [change.old, change.new].into_iter().flatten().filter_map(|pod| self.owning_set(pod)).collect();
         // An orphan may be wanted by any ReplicaSet of its namespace.
         if let Some(pod) = change.new.filter(|pod| pod.controller().is_none() && !pod.deleting()) {
-            let sets = self.view.all(&REPLICA_SETS, Some(pod.namespace()));
+            let sets = self.view.all(self.kind, Some(pod.namespace()));
             keys.extend(
-                sets.iter().filter(|set| selector(set).matches(pod.metadata.labels.as_ref())).map(|set| set.key()),
+                sets.iter().filter(|set| self.selector(set).matches(pod.metadata.labels.as_ref())).map(|set| set.key()),
             );
         }
         keys.dedup();
@@ -51,7 +60,7 @@ impl Controller for ReplicaSets {
     }
 
     async fn reconcile(&self, key: &Key) -> Result<Option<Duration>, Error> {
-        let Some(set) = self.view.get(&REPLICA_SETS, key) else { return Ok(None) };
+        let Some(set) = self.view.get(self.kind, key) else { return Ok(None) };
         let pods = self.claim(&set).await?;
         let failure = if set.deleting() { None } else { self.scale(&set, &pods).await };
         let pods = self.owned(&set);
@@ -60,7 +69,7 @@ impl Controller for ReplicaSets {
         if set.data.get("status") != Some(&status) {
             let mut changed = (*set).clone();
             changed.set(&["status"], status);
-            self.view.replace_status(&REPLICA_SETS, &changed).await?;
+            self.view.replace_status(self.kind, &changed).await?;
         }
         match failure {
             Some(error) => Err(error.into()),
@@ -72,7 +81,7 @@ impl Controller for ReplicaSets {
 impl ReplicaSets {
     /// The active pods of this set, after taking in orphans that match and letting go of pods that do not match any more.
     async fn claim(&self, set: &Object) -> Result<Vec<Arc<Object>>, Error> {
-        let selector = selector(set);
+        let selector = self.selector(set);
         let mut claimed = Vec::new();
         let mut may_adopt = None;
         for pod in self.view.all(&PODS, Some(set.namespace())) {
@@ -100,13 +109,13 @@ impl ReplicaSets {
 
     /// Read from the server, not from the copy: an owner being deleted must not gain dependents.
     async fn still_lives(&self, set: &Object) -> Result<bool, Error> {
-        let fresh = self.view.api(&REPLICA_SETS, set.namespace()).get_opt(set.name()).await?;
+        let fresh = self.view.api(self.kind, set.namespace()).get_opt(set.name()).await?;
         Ok(fresh.is_some_and(|fresh| fresh.uid() == set.uid() && !fresh.deleting()))
     }
 
     async fn adopt(&self, set: &Object, pod: &Object) -> Result<Arc<Object>, Error> {
         let mut owners: Vec<Value> = pod.owners().iter().map(|owner| json!(owner)).collect();
-        owners.push(controller_reference(&REPLICA_SETS, set));
+        owners.push(controller_reference(self.kind, set));
         let adopted = self.view.merge(&PODS, pod, json!({"metadata": {"ownerReferences": owners}})).await?;
         tracing::debug!(set = %set.key(), pod = pod.name(), "adopted a pod");
         Ok(Arc::new(adopted))
@@ -125,7 +134,7 @@ impl ReplicaSets {
         let wanted = usize::try_from(wanted(set)).unwrap_or(0);
         let missing = wanted.saturating_sub(pods.len()).min(BURST);
         for _ in 0..missing {
-            let made = match new_pod(set) {
+            let made = match new_pod(self.kind, set) {
                 Ok(pod) => self.view.create(&PODS, &pod).await,
                 Err(error) => Err(kube::Error::SerdeError(error)),
             };
@@ -151,7 +160,7 @@ impl ReplicaSets {
         let related = |other: &Object| {
             other.uid() == set.uid() || (owner.is_some() && other.controller().map(|owner| owner.uid.clone()) == owner)
         };
-        let sets = self.view.all(&REPLICA_SETS, Some(set.namespace()));
+        let sets = self.view.all(self.kind, Some(set.namespace()));
         let uids: Vec<&str> = sets.iter().filter(|other| related(other)).map(|other| other.uid()).collect();
         let mut crowds = HashMap::new();
         for pod in self.view.all(&PODS, Some(set.namespace())) {
@@ -163,20 +172,26 @@ impl ReplicaSets {
         crowds
     }
 
+    /// A ReplicationController's selector is a plain map.
+    fn selector(&self, set: &Object) -> Selector {
+        let selector = set.at("/spec/selector");
+        if *self.kind == *REPLICATION_CONTROLLERS {
+            Selector::of_map(selector)
+        } else {
+            Selector::of_workload(selector)
+        }
+    }
+
+    fn owning_set(&self, pod: &Object) -> Option<Key> {
+        let owner = pod.controller().filter(|owner| self.kind.is_meant_by(owner))?;
+        Some(Key::new(pod.namespace(), owner.name.clone()))
+    }
+
     /// The pods that the set controls now, terminating ones included.
     fn owned(&self, set: &Object) -> Vec<Arc<Object>> {
         let pods = self.view.all(&PODS, Some(set.namespace()));
         pods.into_iter().filter(|pod| pod.controller().is_some_and(|owner| owner.uid == set.uid())).collect()
     }
-}
-
-fn owning_set(pod: &Object) -> Option<Key> {
-    let owner = pod.controller().filter(|owner| REPLICA_SETS.is_meant_by(owner))?;
-    Some(Key::new(pod.namespace(), owner.name.clone()))
-}
-
-fn selector(set: &Object) -> Selector {
-    Selector::of_workload(set.at("/spec/selector"))
 }
 
 fn wanted(set: &Object) -> i64 {
@@ -187,11 +202,11 @@ fn node_of(pod: &Object) -> &str {
     pod.text("/spec/nodeName").unwrap_or_default()
 }
 
-fn new_pod(set: &Object) -> serde_json::Result<Object> {
+fn new_pod(kind: &Kind, set: &Object) -> serde_json::Result<Object> {
     let mut metadata = json!({
         "generateName": format!("{}-", set.name()),
         "namespace": set.namespace(),
-        "ownerReferences": [controller_reference(&REPLICA_SETS, set)],
+        "ownerReferences": [controller_reference(kind, set)],
     });
     for field in ["labels", "annotations", "finalizers"] {
         if let Some(value) = set.at(&format!("/spec/template/metadata/{field}")) {
@@ -254,8 +269,12 @@ fn status(set: &Object, pods: &[Arc<Object>], failure: Option<&kube::Error>, now
     let mut status = json!({
         "replicas": active.len(),
         "observedGeneration": set.metadata.generation,
-        "terminatingReplicas": gone.iter().filter(|pod| pod.deleting() && !is_finished(pod)).count(),
     });
+    // A ReplicationController has no such field.
+    if REPLICA_SETS.resource.kind == set.types.as_ref().map_or("ReplicaSet", |types| types.kind.as_str()) {
+        let leaving = gone.iter().filter(|pod| pod.deleting() && !is_finished(pod)).count();
+        crate::objects::set(&mut status, &["terminatingReplicas"], json!(leaving));
+    }
     let counts = [
         ("fullyLabeledReplicas", count(&|pod| template_labels.matches(pod.metadata.labels.as_ref()))),
         ("readyReplicas", count(&is_ready)),

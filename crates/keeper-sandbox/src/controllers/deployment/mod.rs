@@ -1,7 +1,7 @@
 //! Deployment: one ReplicaSet for each template, and pods moved from the old ones to the newest.
 
 mod revision;
-mod sizes;
+pub(super) mod sizes;
 pub(super) mod spec;
 mod status;
 

@@ -4,13 +4,13 @@ use super::spec::Spec;
 
 /// The size of one ReplicaSet: how many pods it is told to have, how many of them are available.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Size {
-    pub(super) wanted: i64,
-    pub(super) available: i64,
+pub(in crate::controllers) struct Size {
+    pub(in crate::controllers) wanted: i64,
+    pub(in crate::controllers) available: i64,
 }
 
 /// The next size of the newest ReplicaSet in a rolling update: as large as the surge allows.
-pub(super) fn grow(spec: &Spec, newest: i64, all: &[Size]) -> i64 {
+pub(in crate::controllers) fn grow(spec: &Spec, newest: i64, all: &[Size]) -> i64 {
     if newest > spec.replicas {
         return spec.replicas;
     }
@@ -21,7 +21,7 @@ pub(super) fn grow(spec: &Spec, newest: i64, all: &[Size]) -> i64 {
 
 /// The next sizes of the old ReplicaSets (oldest first) in a rolling update: pods that don't work go first, then as many as
 /// may be missing.
-pub(super) fn shrink(spec: &Spec, newest: Size, old: &[Size]) -> Vec<i64> {
+pub(in crate::controllers) fn shrink(spec: &Spec, newest: Size, old: &[Size]) -> Vec<i64> {
     let minimum = spec.replicas - spec.unavailable();
     let total: i64 = old.iter().map(|size| size.wanted).sum::<i64>() + newest.wanted;
     let mut next: Vec<i64> = old.iter().map(|size| size.wanted).collect();

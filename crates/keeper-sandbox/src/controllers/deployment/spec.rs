@@ -6,7 +6,7 @@ use crate::objects::{Fields, Object};
 
 /// How pods are replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Strategy {
+pub(in crate::controllers) enum Strategy {
     /// All old pods go before the first new one comes.
     Recreate,
     /// At most `surge` pods more and `unavailable` pods fewer than wanted.
@@ -15,17 +15,17 @@ pub(super) enum Strategy {
 
 /// What a Deployment asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Spec {
-    pub(super) replicas: i64,
-    pub(super) strategy: Strategy,
+pub(in crate::controllers) struct Spec {
+    pub(in crate::controllers) replicas: i64,
+    pub(in crate::controllers) strategy: Strategy,
     /// Seconds; `None` when the Deployment has no deadline.
-    pub(super) progress_deadline: Option<i64>,
-    pub(super) history_limit: usize,
-    pub(super) paused: bool,
+    pub(in crate::controllers) progress_deadline: Option<i64>,
+    pub(in crate::controllers) history_limit: usize,
+    pub(in crate::controllers) paused: bool,
 }
 
 impl Spec {
-    pub(super) fn of(deployment: &Object) -> Self {
+    pub(in crate::controllers) fn of(deployment: &Object) -> Self {
         let replicas = deployment.int("/spec/replicas").unwrap_or(1).max(0);
         let deadline = deployment.int("/spec/progressDeadlineSeconds").unwrap_or(600);
         Self {
@@ -40,14 +40,14 @@ impl Spec {
         }
     }
 
-    pub(super) fn surge(&self) -> i64 {
+    pub(in crate::controllers) fn surge(&self) -> i64 {
         match self.strategy {
             Strategy::Rolling { surge, .. } => surge,
             Strategy::Recreate => 0,
         }
     }
 
-    pub(super) fn unavailable(&self) -> i64 {
+    pub(in crate::controllers) fn unavailable(&self) -> i64 {
         match self.strategy {
             Strategy::Rolling { unavailable, .. } => unavailable,
             Strategy::Recreate => 0,
