@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::labels::{KeptLabel, plan};
 use crate::names::canary_name;
 use crate::targets::Targets;
-use crate::workload::{Malformed, Workload};
+use crate::workload::{Malformed, Workload, WorkloadKind};
 
 /// What the canary is to be.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +40,10 @@ pub struct CanaryPod {
 
 /// The canary pod: `spec.template` with the image changed and `activeDeadlineSeconds` set, and nothing else in its spec.
 ///
-/// It has the template's labels without the one ReplicaSets adopt by, plus ours; the template's annotations; and a
-/// controller reference to the workload, so that no ReplicaSet adopts it, drains treat it like any managed pod and it
-/// goes with the workload. The same input always gives the same pod.
+/// It has the template's labels without those that controllers adopt by, plus ours; the template's annotations; and a
+/// reference to the workload, with which it goes. For a Deployment that is a controller reference, so that no ReplicaSet
+/// adopts it and drains treat it like any managed pod; for a DeploymentConfig it is a plain one. The same input always
+/// gives the same pod.
 ///
 /// # Errors
 ///
@@ -83,15 +84,18 @@ pub(crate) fn pinned(image: &Reference) -> Result<String, CloneError> {
     }
 }
 
-/// A controller reference: measured to keep ReplicaSets away. `blockOwnerDeletion` would need rights on finalizers.
+/// For a Deployment a controller reference: measured to keep ReplicaSets away. A DeploymentConfig's would be counted twice
+/// by disruption budgets, so there it is a plain one. `blockOwnerDeletion` would need rights on finalizers.
 fn owner(workload: &Workload<'_>) -> Value {
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "name": workload.name(),
-        "uid": workload.uid(),
-        "controller": true,
-    })
+    let mut owner = Map::new();
+    owner.insert("apiVersion".to_owned(), json!(workload.kind().api_version()));
+    owner.insert("kind".to_owned(), json!(workload.kind().name()));
+    owner.insert("name".to_owned(), json!(workload.name()));
+    owner.insert("uid".to_owned(), json!(workload.uid()));
+    if workload.kind() == WorkloadKind::Deployment {
+        owner.insert("controller".to_owned(), json!(true));
+    }
+    Value::Object(owner)
 }
 
 fn set_images(pod_spec: &mut Value, targets: &Targets, image: &str) -> Result<(), CloneError> {

@@ -1,9 +1,9 @@
-//! The canary's labels: the template's, minus what ties it to a ReplicaSet, plus ours.
+//! The canary's labels: the template's, minus what ties it to a controller, plus ours.
 
 use crate::clone::{CanarySpec, CloneError};
 use crate::names::{is_label_value, label_value};
 use crate::selector::{Labels, service_selector};
-use crate::workload::name_of;
+use crate::workload::{WorkloadKind, name_of};
 use crate::xray::production_services;
 
 /// On the canary: the workload it is a copy of.
@@ -19,6 +19,10 @@ pub const MANAGER: &str = "canary-keeper";
 
 /// What a ReplicaSet tells its pods by.
 const TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
+/// What a ReplicationController of a DeploymentConfig tells its pods by.
+const DEPLOYMENT_LABEL: &str = "deployment";
+/// What all pods of a DeploymentConfig carry: its name.
+pub(crate) const CONFIG_LABEL: &str = "deploymentconfig";
 /// The prefix of what is ours.
 const OURS: &str = "canary-keeper.dev/";
 
@@ -37,7 +41,10 @@ pub(crate) fn plan(spec: &CanarySpec<'_>) -> Result<(Labels, Vec<KeptLabel>), Cl
     if let Some(label) = labels.keys().find(|key| key.starts_with(OURS)) {
         return Err(CloneError::OurLabel { label: label.clone() });
     }
-    labels.remove(TEMPLATE_HASH_LABEL);
+    match spec.workload.kind() {
+        WorkloadKind::Deployment => drop(labels.remove(TEMPLATE_HASH_LABEL)),
+        WorkloadKind::DeploymentConfig => untie(spec, &mut labels),
+    }
     let mut kept = Vec::new();
     for (key, value) in ours(spec)? {
         match selected_by(spec, key) {
@@ -48,6 +55,16 @@ pub(crate) fn plan(spec: &CanarySpec<'_>) -> Result<(Labels, Vec<KeptLabel>), Cl
         }
     }
     Ok((labels, kept))
+}
+
+/// Without `deployment` no ReplicationController adopts the canary. `deploymentconfig` goes too, unless that would take
+/// the canary off a Service: there it gets what the production pods have, whether the template says so or not.
+fn untie(spec: &CanarySpec<'_>, labels: &mut Labels) {
+    labels.remove(DEPLOYMENT_LABEL);
+    labels.remove(CONFIG_LABEL);
+    if selected_by(spec, CONFIG_LABEL).is_some() {
+        labels.insert(CONFIG_LABEL.to_owned(), spec.workload.name().to_owned());
+    }
 }
 
 fn ours(spec: &CanarySpec<'_>) -> Result<[(&'static str, String); 4], CloneError> {

@@ -42,6 +42,7 @@
 //! ```
 
 mod clone;
+mod config;
 mod copies;
 mod hash;
 mod images;
@@ -52,10 +53,12 @@ mod patch;
 mod refusal;
 mod selector;
 mod targets;
+mod triggers;
 mod workload;
 mod xray;
 
 pub use clone::{CanaryPod, CanarySpec, CloneError, clone_pod};
+pub use config::{LATEST_VERSION_ANNOTATION, instantiate_request, not_rolled_out, rolls_out_by_itself};
 pub use copies::not_two_copies;
 pub use hash::template_hash;
 pub use images::{ProductionImage, SameRepository, production_images, same_repository};
@@ -65,5 +68,6 @@ pub use note::Note;
 pub use patch::{FENCE_ANNOTATION, fence_patch, promotion_patch};
 pub use refusal::Refusal;
 pub use targets::{Target, Targets};
-pub use workload::{Malformed, Workload};
+pub use triggers::image_triggers;
+pub use workload::{Malformed, Workload, WorkloadKind};
 pub use xray::{ControllerMatch, XRay, XRayInput, production_services, xray};

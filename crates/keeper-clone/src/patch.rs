@@ -4,6 +4,7 @@ use keeper_image::Reference;
 use serde_json::{Value, json};
 
 use crate::clone::{CloneError, pinned};
+use crate::config;
 use crate::images::container_at;
 use crate::labels::RUN_LABEL;
 use crate::names::is_label_value;
@@ -18,6 +19,9 @@ pub const FENCE_ANNOTATION: &str = "canary-keeper.dev/fence";
 /// It tests uid and resourceVersion as the workload was read, so that anything anyone changed since refuses it (422),
 /// and each container's name at its place. The run is a label and no annotation because `kubectl rollout undo` puts
 /// annotations back and leaves labels.
+///
+/// A DeploymentConfig that does not roll out by itself gets its latest version raised in the same patch; see
+/// [`not_rolled_out`](crate::not_rolled_out) for servers that pass over that.
 ///
 /// # Errors
 ///
@@ -41,6 +45,7 @@ pub fn promotion_patch(
         patch.push(json!({"op": op, "path": format!("{at}/image"), "value": image}));
     }
     patch.push(set_entry(workload, "labels", RUN_LABEL, run));
+    patch.extend(config::raise(workload));
     Ok(patch)
 }
 
@@ -87,7 +92,7 @@ fn preconditions(workload: &Workload<'_>) -> Vec<Value> {
 }
 
 /// Sets one entry of a map in the metadata; the map is made where there is none (servers leave empty ones out).
-fn set_entry(workload: &Workload<'_>, map: &str, key: &str, value: &str) -> Value {
+pub(crate) fn set_entry(workload: &Workload<'_>, map: &str, key: &str, value: &str) -> Value {
     let present = workload
         .json()
         .get("metadata")

@@ -52,4 +52,24 @@ pub enum Refusal {
         /// The port.
         port: u64,
     },
+    /// OpenShift would put another image back.
+    #[error("{trigger} sets the image of container {container} from {from}, and would take the promotion back: {fix}")]
+    ImageTrigger {
+        /// Where the trigger is written.
+        trigger: &'static str,
+        /// The container.
+        container: String,
+        /// What it follows, as `kind name`.
+        from: String,
+        /// What to change.
+        fix: &'static str,
+    },
+    /// It can't be told which image a trigger would put back.
+    #[error("annotation {annotation} {problem}: it must be a JSON list of triggers, or go")]
+    TriggersUnreadable {
+        /// The annotation's key.
+        annotation: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
 }

@@ -1,13 +1,42 @@
-//! [`Workload`]: the parts of a Deployment's JSON that everything else here needs.
+//! [`Workload`]: the parts of a Deployment's or DeploymentConfig's JSON that everything else here needs.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// A Deployment's JSON with the parts that must be there checked to be there. Borrows, and loses nothing.
+/// What kinds of workload there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WorkloadKind {
+    /// Kubernetes' own, in `apps/v1`.
+    #[default]
+    Deployment,
+    /// OpenShift's, in `apps.openshift.io/v1`.
+    DeploymentConfig,
+}
+
+impl WorkloadKind {
+    /// Its name, as in `kind`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::DeploymentConfig => "DeploymentConfig",
+        }
+    }
+
+    /// Its group and version, as in `apiVersion`.
+    pub fn api_version(self) -> &'static str {
+        match self {
+            Self::Deployment => "apps/v1",
+            Self::DeploymentConfig => "apps.openshift.io/v1",
+        }
+    }
+}
+
+/// A Deployment's or DeploymentConfig's JSON with the parts that must be there checked to be there. Borrows, and loses nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload<'a> {
     json: &'a Value,
+    kind: WorkloadKind,
     name: &'a str,
     namespace: &'a str,
     uid: &'a str,
@@ -16,18 +45,20 @@ pub struct Workload<'a> {
 }
 
 impl<'a> Workload<'a> {
-    /// Reads a Deployment as the API server serves it (`apiVersion` and `kind` may be missing, as in lists).
+    /// Reads a workload as the API server serves it. Without `kind`, as in lists, it is taken for a Deployment.
     ///
     /// # Errors
     ///
     /// Names the first field that is missing or of another type. Trying again helps only after the object changes.
     pub fn read(json: &'a Value) -> Result<Self, Malformed> {
-        let kind = json.get("kind").and_then(Value::as_str).unwrap_or("Deployment");
-        if kind != "Deployment" {
-            return Err(Malformed::new("kind", "Deployment"));
-        }
+        let kind = match json.get("kind").and_then(Value::as_str) {
+            None | Some("Deployment") => WorkloadKind::Deployment,
+            Some("DeploymentConfig") => WorkloadKind::DeploymentConfig,
+            Some(_) => return Err(Malformed::new("kind", "Deployment or DeploymentConfig")),
+        };
         let workload = Self {
             json,
+            kind,
             name: text(json, "/metadata/name")?,
             namespace: text(json, "/metadata/namespace")?,
             uid: text(json, "/metadata/uid")?,
@@ -42,6 +73,11 @@ impl<'a> Workload<'a> {
         }
         workload.template_labels()?;
         Ok(workload)
+    }
+
+    /// What kind it is.
+    pub fn kind(&self) -> WorkloadKind {
+        self.kind
     }
 
     /// `metadata.name`.
@@ -159,7 +195,10 @@ mod tests {
             wrong("/spec/template", json!({"metadata": {"labels": {"a": 1}}, "spec": {"containers": [{}]}})),
             "spec.template.metadata.labels must be a map of texts"
         );
-        assert_eq!(Workload::read(&json!({"kind": "DaemonSet"})).unwrap_err().to_string(), "kind must be Deployment");
+        assert_eq!(
+            Workload::read(&json!({"kind": "DaemonSet"})).unwrap_err().to_string(),
+            "kind must be Deployment or DeploymentConfig"
+        );
         assert!(Workload::read(&json!(null)).is_err());
     }
 }

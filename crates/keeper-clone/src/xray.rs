@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::labels::KeptLabel;
+use crate::labels::{CONFIG_LABEL, KeptLabel};
 use crate::note::Note;
 use crate::refusal::Refusal;
 use crate::selector::{Labels, first_missing, matches, service_selector};
-use crate::workload::{Workload, name_of, texts};
+use crate::workload::{Workload, WorkloadKind, name_of, texts};
 
 /// What the X-ray looks at. All lists are JSON objects as served; those of other namespaces are passed over.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +96,8 @@ pub fn xray(input: &XRayInput<'_>) -> XRay {
 
 /// The Services that select the production pods of a workload, among all of its namespace.
 ///
-/// `controllers` are the namespace's ReplicaSets: production pods carry the hash of theirs, by which a Service may select.
+/// `controllers` are the namespace's ReplicaSets and ReplicationControllers: production pods carry labels that come from
+/// theirs, by which a Service may select.
 pub fn production_services<'v>(
     workload: &Workload<'_>,
     controllers: &[Value],
@@ -110,20 +111,29 @@ pub fn production_services<'v>(
         .collect()
 }
 
-/// The labels production pods have: the template's, and with the hash of each ReplicaSet of the workload that has pods.
+/// The labels production pods have: the template's, with what each of the workload's controllers that has pods adds.
 fn production_labels(workload: &Workload<'_>, controllers: &[Value]) -> Vec<Labels> {
     const HASH: &str = "pod-template-hash";
-    let template = workload.template_labels().unwrap_or_default();
-    let hashes = controllers.iter().filter(|set| is_of(workload, set)).filter_map(|set| {
-        let hash = set.pointer("/metadata/labels")?.get(HASH)?.as_str()?;
-        let wanted = set.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
-        (wanted > 0).then_some(hash)
-    });
-    let mut all: Vec<Labels> = hashes
-        .map(|hash| {
+    let mut template = workload.template_labels().unwrap_or_default();
+    let is_config = workload.kind() == WorkloadKind::DeploymentConfig;
+    if is_config {
+        template.insert(CONFIG_LABEL.to_owned(), workload.name().to_owned());
+    }
+    let with_pods = controllers
+        .iter()
+        .filter(|set| is_of(workload, set))
+        .filter(|set| set.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1) > 0);
+    let mut all: Vec<Labels> = with_pods
+        .filter_map(|set| {
             let mut labels = template.clone();
-            labels.insert(HASH.to_owned(), hash.to_owned());
-            labels
+            if is_config {
+                // A ReplicationController's plain selector holds what was added to its pods.
+                labels.extend(texts(set.pointer("/spec/selector"))?);
+            } else {
+                let hash = set.pointer("/metadata/labels")?.get(HASH)?.as_str()?;
+                labels.insert(HASH.to_owned(), hash.to_owned());
+            }
+            Some(labels)
         })
         .collect();
     if all.is_empty() {
@@ -190,7 +200,7 @@ fn look_at_bystanders(input: &XRayInput<'_>, production: &[Labels], canary: &Lab
     }
     for autoscaler in here(input.workload, input.autoscalers) {
         let target = |field: &str| autoscaler.pointer(&format!("/spec/scaleTargetRef/{field}")).and_then(Value::as_str);
-        if (target("kind"), target("name")) == (Some("Deployment"), Some(input.workload.name())) {
+        if (target("kind"), target("name")) == (Some(input.workload.kind().name()), Some(input.workload.name())) {
             seen.notes.push(Note::Autoscaler { name: name_of(autoscaler).to_owned() });
         }
     }
