@@ -28,22 +28,25 @@ pub(crate) struct Sandbox {
     arguments: Vec<OsString>,
 }
 
+/// The programs of the demo. Everything else that needs some of them builds all: one set of features, built once.
+pub(crate) const PROGRAMS: [&str; 4] = ["sandbox", "operator", "demo-app", "demo-client"];
+
 /// Builds the four programs of the demo in one call of cargo and runs it.
 pub(crate) fn demo(cargo: &Cargo, demo: &Demo) -> Result<ExitCode> {
-    become_sandbox(cargo, &["sandbox", "operator", "demo-app", "demo-client"], "demo", &demo.arguments)
+    become_sandbox(cargo, "demo", &demo.arguments)
 }
 
-/// Builds the sandbox and serves it.
+/// Builds the same programs and serves a sandbox.
 pub(crate) fn sandbox(cargo: &Cargo, sandbox: &Sandbox) -> Result<ExitCode> {
-    become_sandbox(cargo, &["sandbox", "demo-app"], "serve", &sandbox.arguments)
+    become_sandbox(cargo, "serve", &sandbox.arguments)
 }
 
 /// Replaces this process, so that signals and the exit code are the program's own.
-fn become_sandbox(cargo: &Cargo, binaries: &[&str], command: &str, arguments: &[OsString]) -> Result<ExitCode> {
+fn become_sandbox(cargo: &Cargo, command: &str, arguments: &[OsString]) -> Result<ExitCode> {
     let target = Workspace::read(cargo)?.target;
     say::progress("building (the first time takes minutes; dependencies are built once)");
     let start = Instant::now();
-    let built = cargo.build(binaries, &target)?;
+    let built = cargo.build(&PROGRAMS, &target)?;
     say::progress(&format!("built in {}", say::span(start.elapsed())));
     let sandbox: &PathBuf = built.first().context("nothing was built")?;
     run_instead(sandbox, command, arguments)

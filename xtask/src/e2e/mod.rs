@@ -18,7 +18,7 @@ pub(crate) use build::built_before;
 
 use crate::cargo::{self, Cargo};
 use crate::workspace::Workspace;
-use crate::{missing, say};
+use crate::{cluster, missing, say};
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::fs::File;
@@ -26,12 +26,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
-/// The suites, as cargo names them: what is tested on the cluster, and whether the sandbox tells the truth.
-const SUITES: [&[&str]; 3] = [
-    &["--package", "operator", "--test", "scenarios"],
-    &["--package", "keeper-sandbox", "--test", "workloads", "--test", "nodes"],
-    &["--package", "keeper-sandbox", "--test", "api_writes", "--test", "api_watches"],
-];
+/// The suites, by the names of their test programs: the operator's scenarios, and whether the sandbox tells the truth.
+const SUITES: [&[&str]; 3] = [&["scenarios"], &["workloads", "nodes"], &["api_writes", "api_watches"]];
 
 /// See [`run`].
 #[derive(clap::Args)]
@@ -59,11 +55,11 @@ pub(crate) fn run(cargo: &Cargo, args: &Args) -> Result<ExitCode> {
         Some(assets) => build::complete(assets)?,
         None => build::binaries(cargo.root())?,
     };
+    let target = Workspace::read(cargo)?.target;
     if !args.inside {
-        prepare(cargo)?;
+        prepare(cargo, &target)?;
         return namespace::enter(&binaries, &args.arguments);
     }
-    let target = Workspace::read(cargo)?.target;
     let lock = File::create(target.join("e2e.lock")).context("creating a lock")?;
     lock.try_lock().context("another e2e is running in this clone")?;
     namespace::addresses()?;
@@ -74,7 +70,7 @@ pub(crate) fn run(cargo: &Cargo, args: &Args) -> Result<ExitCode> {
 }
 
 /// What needs the network or is known beforehand comes first: inside there is no way out.
-fn prepare(cargo: &Cargo) -> Result<()> {
+fn prepare(cargo: &Cargo, target: &Path) -> Result<()> {
     if !missing::is_root() {
         bail!("a network namespace needs root; or name a cluster with --kubeconfig");
     }
@@ -83,15 +79,17 @@ fn prepare(cargo: &Cargo) -> Result<()> {
     if !absent.is_empty() {
         bail!("not on PATH: {} (util-linux, iproute2 and openssl have them)", absent.join(", "));
     }
-    if !cargo.run(&["build", "--package", "demo-app", "--package", "demo-client"])? {
-        bail!("the demo's programs do not build; cargo's message is above");
-    }
-    for suite in SUITES {
-        if !cargo.run(&[&["test"], suite, &["--no-run"]].concat())? {
-            bail!("a suite does not build; cargo's message is above");
-        }
+    cargo.build(&cluster::PROGRAMS, target)?;
+    if !cargo.run(&[test(&SUITES.concat()), vec!["--no-run"]].concat())? {
+        bail!("the suites do not build; cargo's message is above");
     }
     Ok(())
+}
+
+/// Test programs, chosen from the whole workspace: with the features of `cargo xtask test`, so that nothing is built twice.
+fn test<'a>(programs: &[&'a str]) -> Vec<&'a str> {
+    let chosen = programs.iter().flat_map(|program| ["--test", program]);
+    ["test", "--workspace", "--no-fail-fast"].into_iter().chain(chosen).collect()
 }
 
 /// Runs one suite after the other, also after a failure: they share a cluster and two cores.
@@ -99,7 +97,7 @@ fn suites(cargo: &Cargo, args: &Args, kubeconfig: &Path) -> Result<ExitCode> {
     let proxy = Proxy::start(kubeconfig)?;
     let mut failed = false;
     for suite in SUITES {
-        let mut command = cargo.command(&[&["test", "--no-fail-fast"], suite].concat());
+        let mut command = cargo.command(&test(suite));
         command.env("KEEPER_E2E_KUBECONFIG", kubeconfig);
         if let Some(proxy) = &proxy {
             command.env("KEEPER_REFERENCE_API", &proxy.url);
