@@ -7,7 +7,8 @@ use std::time::Duration;
 
 /// Ships every new image through a canary.
 ///
-/// Watches Deployments with the label canary=true, starts one canary of each new image beside the untouched production
+/// Watches Deployments, and where OpenShift's DeploymentConfigs are served when it starts those too, with the label
+/// canary=true, starts one canary of each new image beside the untouched production
 /// pods, listens to alerts and metrics, and then moves production to exactly that image or removes the canary.
 #[derive(Debug, Parser)]
 #[command(name = "operator", version)]

@@ -49,6 +49,8 @@ pub const REASON: &str = "canary-keeper.dev/reason";
 pub const MESSAGE: &str = "canary-keeper.dev/message";
 /// Annotation of a workload: changed to another value so that a promotion still on its way is refused.
 pub const FENCE: &str = "canary-keeper.dev/fence";
+/// Annotation of a promoted DeploymentConfig without ConfigChange trigger: its latest version when it was promoted.
+pub const LATEST_VERSION: &str = "canary-keeper.dev/latest-version";
 /// Label of a canary and of its record: the name of the workload.
 pub const CANARY_OF: &str = "canary-keeper.dev/canary";
 /// Label of a canary: the first twelve hex digits of its revision.
@@ -79,4 +81,4 @@ pub(crate) const OWNERS: [&str; 10] = [
 ];
 
 /// The annotations of a workload under [`PREFIX`] that are ours.
-pub(crate) const OURS: [&str; 4] = [PHASE, REASON, MESSAGE, FENCE];
+pub(crate) const OURS: [&str; 5] = [PHASE, REASON, MESSAGE, FENCE, LATEST_VERSION];

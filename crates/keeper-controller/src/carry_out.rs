@@ -9,8 +9,9 @@ use crate::memory::{Memory, Own};
 use crate::names::canary_name;
 use crate::records;
 use crate::show::Face;
-use keeper_rollout::{Afresh, Order, Read, Record, Refusal, Refused, Revision, RunId, Step};
+use keeper_rollout::{Afresh, Order, Read, Record, Refusal, Refused, Revision, RunId, State, Step, Stored};
 use kube::ResourceExt;
+use kube::api::DynamicObject;
 use serde_json::Value;
 
 /// How the list ended.
@@ -46,7 +47,37 @@ pub(crate) async fn carry_out(
             return Ok(outcome);
         }
     }
-    Ok(Outcome::Done)
+    roll_out(context, gathered, memory).await
+}
+
+/// The rest of a promotion that was accepted: a DeploymentConfig without ConfigChange trigger, on a server that passed over
+/// the raised version, must be told to roll out. Only while its version is the one noted in the promotion itself, so that
+/// it is done once whoever does it.
+async fn roll_out(context: &Context, gathered: &Gathered, memory: &mut Memory) -> Result<Outcome, ClusterError> {
+    let Stored::Readable(record) = &gathered.stored else { return Ok(Outcome::Done) };
+    let State::Promoting(run, _) = &record.state else { return Ok(Outcome::Done) };
+    let accepted = |workload: &DynamicObject| {
+        workload.labels().get(keeper_api::keys::RUN_LABEL).map(String::as_str) == Some(run.id.as_str())
+    };
+    if !accepted(&gathered.workload) || clone::roll_out(&gathered.workload).is_none() {
+        return Ok(Outcome::Done);
+    }
+    let cluster = &context.shared.cluster;
+    let Some(now) = cluster.workload(&gathered.key).await?.filter(accepted) else { return Ok(Outcome::Soon) };
+    let Some(request) = clone::roll_out(&now) else { return Ok(Outcome::Soon) };
+    match cluster.instantiate(&gathered.key, &request).await {
+        Ok(rolled) => {
+            memory.workload.wrote(gathered.workload.resource_version(), rolled);
+            Ok(Outcome::Done)
+        }
+        Err(ClusterError::Conflict { .. }) => Ok(Outcome::Soon),
+        // The rollout's own deadline tells the workload's owner.
+        Err(error @ (ClusterError::NotFound { .. } | ClusterError::Refused { .. })) => {
+            tracing::warn!(%error, "a promoted workload can't be rolled out");
+            Ok(Outcome::Done)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The promotion and the canary, once, as dry-run: fields that can't change, admission, quota and rights fail here.
@@ -57,7 +88,6 @@ async fn preflight(
     run: &RunId,
     memory: &mut Memory,
 ) -> Result<Outcome, ClusterError> {
-    let (namespace, name) = &gathered.key;
     if !context.shared.take_place(&gathered.key, &gathered.services) {
         return Ok(Outcome::Soon);
     }
@@ -68,7 +98,7 @@ async fn preflight(
         Err(message) => return Ok(refuse(memory, Refused::Preflight, message)),
     };
     let cluster = &context.shared.cluster;
-    if let Err(error) = cluster.patch_workload(namespace, name, &patch, true).await {
+    if let Err(error) = cluster.patch_workload(&gathered.key, &patch, true).await {
         return refused(memory, Refused::Preflight, error);
     }
     match cluster.create_canary(&pod, true).await {
@@ -77,12 +107,7 @@ async fn preflight(
     }
 }
 
-fn canary(
-    context: &Context,
-    gathered: &Gathered,
-    revision: &Revision,
-    run: &RunId,
-) -> Result<kube::api::DynamicObject, String> {
+fn canary(context: &Context, gathered: &Gathered, revision: &Revision, run: &RunId) -> Result<DynamicObject, String> {
     clone::pod(context, gathered, revision, run)
 }
 
@@ -193,8 +218,7 @@ async fn promote(
         Ok(patch) => patch,
         Err(message) => return Ok(refuse(memory, Refused::Promote, message)),
     };
-    let (namespace, name) = &gathered.key;
-    match context.shared.cluster.patch_workload(namespace, name, &patch, false).await {
+    match context.shared.cluster.patch_workload(&gathered.key, &patch, false).await {
         Ok(patched) => {
             memory.workload.wrote(gathered.workload.resource_version(), patched);
             Ok(Outcome::Done)
@@ -209,9 +233,8 @@ async fn fence(
     run: &RunId,
     memory: &mut Memory,
 ) -> Result<Outcome, ClusterError> {
-    let (namespace, name) = &gathered.key;
     let Ok(patch) = clone::fence(gathered, run) else { return Ok(Outcome::Soon) };
-    match context.shared.cluster.patch_workload(namespace, name, &patch, false).await {
+    match context.shared.cluster.patch_workload(&gathered.key, &patch, false).await {
         Ok(patched) => {
             memory.workload.wrote(gathered.workload.resource_version(), patched);
             Ok(Outcome::Done)

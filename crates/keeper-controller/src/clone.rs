@@ -51,6 +51,9 @@ pub(crate) fn blocker(
     if let Some(other) = other_repository(context, &workload, wish) {
         return Some(Blocker { kind: BlockerKind::OtherRepository, text: other });
     }
+    if let Some(refusal) = image_trigger(&workload, wish) {
+        return refused(refusal);
+    }
     if !wish.allow_two_copies
         && let Some(refusal) = keeper_clone::not_two_copies(&workload, gathered.read_write_once).first()
     {
@@ -63,7 +66,7 @@ pub(crate) fn blocker(
         Ok(pod) => pod,
         Err(text) => return refused(text),
     };
-    let controllers: Vec<Value> = gathered.replica_sets.iter().map(|set| as_json(set)).collect();
+    let controllers: Vec<Value> = gathered.controllers.iter().map(|set| as_json(set)).collect();
     let seen = keeper_clone::xray(&XRayInput {
         services: &services,
         controllers: &controllers,
@@ -78,7 +81,7 @@ pub(crate) struct Clonable<'a> {
     pub(crate) workload: &'a DynamicObject,
     pub(crate) wish: &'a Result<Wish, Invalid>,
     pub(crate) services: &'a [Arc<DynamicObject>],
-    pub(crate) replica_sets: &'a [Arc<DynamicObject>],
+    pub(crate) controllers: &'a [Arc<DynamicObject>],
     pub(crate) read_write_once: &'a BTreeSet<String>,
 }
 
@@ -93,6 +96,12 @@ fn other_repository(context: &Context, workload: &keeper_clone::Workload<'_>, wi
         wish.image.repository(),
         other.repository()
     ))
+}
+
+/// What OpenShift would do to the promotion, if it would take it back.
+fn image_trigger(workload: &keeper_clone::Workload<'_>, wish: &Wish) -> Option<String> {
+    let targets = targets(workload, &wish.containers).ok()?;
+    keeper_clone::image_triggers(workload, &targets).first().map(ToString::to_string)
 }
 
 fn canary(
@@ -159,6 +168,13 @@ pub(crate) fn rehearsal(gathered: &Gathered, revision: &Revision, run: &RunId) -
         operations.retain(|operation| crate::json::text(operation, "/path") != Some("/metadata/resourceVersion"));
     }
     Ok(operations)
+}
+
+/// What rolls a promoted workload out, where nothing else does.
+pub(crate) fn roll_out(workload: &DynamicObject) -> Option<Value> {
+    let object = as_json(workload);
+    let workload = keeper_clone::Workload::read(&object).ok()?;
+    keeper_clone::not_rolled_out(&workload).then(|| keeper_clone::instantiate_request(&workload))
 }
 
 /// The patch that keeps a promotion still on its way from landing.

@@ -2,11 +2,13 @@
 
 use crate::error::ClusterError;
 use crate::kind;
+use crate::view::Key;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use keeper_clone::WorkloadKind;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::ApiResource;
 use kube::{Client, ResourceExt};
 use serde_json::Value;
@@ -37,8 +39,19 @@ impl Cluster {
         Api::namespaced_with(self.client.clone(), namespace, kind)
     }
 
-    pub(crate) async fn workload(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>, ClusterError> {
-        within("read the workload", self.api(namespace, &kind::deployment()).get_opt(name)).await
+    pub(crate) async fn workload(&self, key: &Key) -> Result<Option<DynamicObject>, ClusterError> {
+        let (namespace, name, kind) = key;
+        within("read the workload", self.api(namespace, &kind::workload(*kind)).get_opt(name)).await
+    }
+
+    /// Asks for one DeploymentConfig: whether the kind is there, and whether we may see it.
+    pub(crate) async fn probe_configs(&self, namespace: Option<&str>) -> Result<(), ClusterError> {
+        let kind = kind::workload(WorkloadKind::DeploymentConfig);
+        let api: Api<DynamicObject> = match namespace {
+            Some(namespace) => self.api(namespace, &kind),
+            None => Api::all_with(self.client.clone(), &kind),
+        };
+        within("look for DeploymentConfigs", api.list_metadata(&ListParams::default().limit(1))).await.map(drop)
     }
 
     pub(crate) async fn canary(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>, ClusterError> {
@@ -63,7 +76,7 @@ impl Cluster {
             Some(namespace) => self.api(namespace, &kind::config_map()),
             None => Api::all_with(self.client.clone(), &kind::config_map()),
         };
-        let params = kube::api::ListParams::default().labels(kind::RECORDS);
+        let params = ListParams::default().labels(kind::RECORDS);
         within("list the records", api.list(&params)).await.map(|list| list.items)
     }
 
@@ -95,16 +108,23 @@ impl Cluster {
     /// The one patch of production, or its fence: a JSON patch whose first operations test uid and resourceVersion.
     pub(crate) async fn patch_workload(
         &self,
-        namespace: &str,
-        name: &str,
+        key: &Key,
         operations: &Value,
         dry_run: bool,
     ) -> Result<DynamicObject, ClusterError> {
+        let (namespace, name, kind) = key;
         let what = if dry_run { "patch production (dry-run)" } else { "patch production" };
         let patch: json_patch::Patch = serde_json::from_value(operations.clone()).map_err(ClusterError::patch)?;
         let params = PatchParams { dry_run, field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         let patch = Patch::Json::<()>(patch);
-        within(what, self.api(namespace, &kind::deployment()).patch(name, &params, &patch)).await
+        within(what, self.api(namespace, &kind::workload(*kind)).patch(name, &params, &patch)).await
+    }
+
+    /// Rolls out the template of a DeploymentConfig, as `oc rollout latest` does.
+    pub(crate) async fn instantiate(&self, key: &Key, request: &Value) -> Result<DynamicObject, ClusterError> {
+        let (namespace, name, kind) = key;
+        let api = self.api(namespace, &kind::workload(*kind));
+        within("roll production out", api.create_subresource("instantiate", name, &post(false), request)).await
     }
 
     /// Shows phase and reason on the workload. On the condition that it still is the same workload.
@@ -117,7 +137,8 @@ impl Cluster {
         let patch = serde_json::json!({ "metadata": { "uid": workload.uid(), "annotations": annotations } });
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         let patch = Patch::Merge(&patch);
-        within("show the phase", self.api(&namespace, &kind::deployment()).patch(&name, &params, &patch)).await
+        let api = self.api(&namespace, &kind::workload(kind::of(workload)));
+        within("show the phase", api.patch(&name, &params, &patch)).await
     }
 
     /// Tells an Event of the workload. Its name is made of what it says, so that telling it twice changes nothing.
@@ -142,8 +163,8 @@ impl Cluster {
             note: Some(event.note.chars().take(LONGEST_NOTE).collect()),
             reason: Some(event.reason.to_owned()),
             regarding: Some(ObjectReference {
-                api_version: Some("apps/v1".into()),
-                kind: Some("Deployment".into()),
+                api_version: Some(kind::of(workload).api_version().into()),
+                kind: Some(kind::of(workload).name().into()),
                 name: Some(name),
                 namespace: Some(namespace.clone()),
                 uid: Some(uid),

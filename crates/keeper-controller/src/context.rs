@@ -6,6 +6,7 @@ use crate::signals::MakeSignals;
 use crate::view::{CANARY_OF, Key, View};
 use futures::channel::mpsc::UnboundedSender;
 use keeper_api::Defaults;
+use keeper_clone::WorkloadKind;
 use keeper_image::{Repository, TagWatcher};
 use kube::ResourceExt;
 use kube::api::DynamicObject;
@@ -59,10 +60,12 @@ pub(crate) struct Shared {
     live: Mutex<BTreeMap<Key, BTreeSet<String>>>,
 }
 
-/// One scope at work.
+/// One scope and kind at work.
 pub(crate) struct Context {
     pub(crate) shared: Arc<Shared>,
     pub(crate) view: Arc<View>,
+    /// The kind of workload it is about.
+    pub(crate) kind: WorkloadKind,
     pub(crate) triggers: UnboundedSender<ObjectRef<DynamicObject>>,
     memories: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Memory>>>>,
 }
@@ -119,7 +122,8 @@ impl Shared {
         for view in self.views() {
             for pod in view.canaries() {
                 let of = pod.labels().get(CANARY_OF).cloned().unwrap_or_default();
-                let there = (pod.namespace().unwrap_or_default(), of);
+                let kind = crate::kind::owning_workload(&pod).map(|(kind, _)| kind).unwrap_or_default();
+                let there = (pod.namespace().unwrap_or_default(), of, kind);
                 let beside = there.0 == key.0
                     && services.iter().any(|s| crate::json::selects(s.data.pointer("/spec/selector"), pod.labels()));
                 others.insert(there, beside);
@@ -151,9 +155,10 @@ impl Context {
     pub(crate) fn new(
         shared: Arc<Shared>,
         view: Arc<View>,
+        kind: WorkloadKind,
         triggers: UnboundedSender<ObjectRef<DynamicObject>>,
     ) -> Self {
-        Self { shared, view, triggers, memories: Mutex::default() }
+        Self { shared, view, kind, triggers, memories: Mutex::default() }
     }
 
     pub(crate) fn memory(&self, key: &Key) -> Arc<tokio::sync::Mutex<Memory>> {

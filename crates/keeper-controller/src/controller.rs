@@ -1,24 +1,33 @@
 use crate::cluster::Cluster;
 use crate::context::{Context, Settings, Shared};
+use crate::error::ClusterError;
 use crate::intake::AlertIntake;
 use crate::metrics::Metrics;
 use crate::reconcile::{failed, reconcile};
 use crate::signals::MakeSignals;
 use crate::view::View;
+use futures::StreamExt;
 use futures::channel::mpsc;
-use futures::{StreamExt, stream};
+use futures::future::OptionFuture;
 use jiff::Timestamp;
+use keeper_clone::WorkloadKind;
 use keeper_image::TagWatcher;
 use kube::Client;
+use kube::api::DynamicObject;
 use kube::runtime::controller::{Config, Error, applier};
+use kube::runtime::reflector::ObjectRef;
 use prometheus_client::registry::Registry;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How many workloads are reconciled at once.
+/// How many workloads of a kind are reconciled at once.
 const CONCURRENCY: u16 = 16;
+/// How often a server that answers is asked for DeploymentConfigs.
+const PROBES: u32 = 10;
+const PROBE_AGAIN: Duration = Duration::from_secs(1);
 
 /// The operator's loop over all workloads in its scope.
 #[derive(Clone)]
@@ -67,7 +76,13 @@ impl Controller {
         if scopes.is_empty() {
             scopes.push(None);
         }
-        let (views, loops): (Vec<_>, Vec<_>) = scopes.iter().map(|scope| self.scope(scope.as_deref(), &stop)).unzip();
+        let mut opened = Vec::new();
+        for scope in &scopes {
+            let probe = self.has_configs(scope.as_deref());
+            let Some(with_configs) = stop.run_until_cancelled(probe).await else { return };
+            opened.push(self.scope(scope.as_deref(), with_configs, &stop));
+        }
+        let (views, loops): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
         let filled = async {
             for view in &views {
                 view.ready().await;
@@ -78,45 +93,98 @@ impl Controller {
         futures::join!(futures::future::join_all(loops), filled);
     }
 
-    fn scope(&self, namespace: Option<&str>, stop: &CancellationToken) -> (Arc<View>, impl Future<Output = ()>) {
-        let (view, touched) = View::open(&self.client, namespace);
-        let (triggers, wakes) = mpsc::unbounded();
-        let context = Arc::new(Context::new(Arc::clone(&self.shared), Arc::clone(&view), triggers));
-        let stop = stop.clone().cancelled_owned();
-        let queue = stream::select(touched, wakes).take_until(stop).map(Ok::<_, Infallible>);
-        let apply = {
-            let ready = Arc::clone(&view);
-            let store = view.workloads.clone();
-            let context = Arc::clone(&context);
-            async move {
-                let results = applier(
-                    move |object, context| {
-                        let ready = Arc::clone(&ready);
-                        Box::pin(async move {
-                            // Nothing is decided on a view that isn't whole.
-                            ready.ready().await;
-                            reconcile(object, context).await
-                        })
-                    },
-                    |object, error, context: Arc<Context>| failed(&object, error, &context),
-                    Arc::clone(&context),
-                    store,
-                    queue,
-                    Config::default().concurrency(CONCURRENCY),
-                );
-                let results = results.for_each(|result| async {
-                    match result {
-                        Ok(_) => context.shared.metrics.reconciled("ok"),
-                        Err(Error::ObjectNotFound(gone)) => {
-                            context.forget(&(gone.namespace.clone().unwrap_or_default(), gone.name.clone()));
-                        }
-                        // Already told, and tried again, by `failed`.
-                        Err(_) => {}
-                    }
-                });
-                results.await;
+    /// Whether DeploymentConfigs are there to be watched: OpenShift may have them switched off, and elsewhere there are
+    /// none. Asked once: a kind that is served later is watched from the next start on.
+    async fn has_configs(&self, namespace: Option<&str>) -> bool {
+        let mut refusals = 0;
+        loop {
+            match self.shared.cluster.probe_configs(namespace).await {
+                Ok(()) => return true,
+                Err(ClusterError::NotFound { .. }) => return false,
+                // A server that answers, and not this: Deployments must not wait for it.
+                Err(error) if error.is_an_answer() && (refusals >= PROBES || !error.is_passing()) => {
+                    tracing::warn!(%error, "DeploymentConfigs are not watched");
+                    return false;
+                }
+                Err(error) => {
+                    refusals += u32::from(error.is_an_answer());
+                    tracing::debug!(%error, "whether there are DeploymentConfigs is asked again");
+                    tokio::time::sleep(PROBE_AGAIN).await;
+                }
             }
-        };
-        (view, apply)
+        }
     }
+
+    fn scope(
+        &self,
+        namespace: Option<&str>,
+        with_configs: bool,
+        stop: &CancellationToken,
+    ) -> (Arc<View>, impl Future<Output = ()> + use<>) {
+        let (view, touched) = View::open(&self.client, namespace, with_configs);
+        let (deployments, of_deployments) = self.kind(&view, WorkloadKind::Deployment, stop);
+        let configs = with_configs.then(|| self.kind(&view, WorkloadKind::DeploymentConfig, stop));
+        let (configs, of_configs) = configs.unzip();
+        let touched = touched.take_until(stop.clone().cancelled_owned());
+        let sort = touched.for_each(move |workload| {
+            let to = if is_config(&workload) { configs.as_ref() } else { Some(&deployments) };
+            if let Some(to) = to {
+                // Who no longer listens is ending.
+                let _ = to.unbounded_send(workload);
+            }
+            futures::future::ready(())
+        });
+        let all = async move {
+            let of_configs = async { OptionFuture::from(of_configs).await };
+            futures::join!(sort, of_deployments, of_configs);
+        };
+        (view, all)
+    }
+
+    /// The loop over the workloads of one kind, and what wakes it.
+    fn kind(
+        &self,
+        view: &Arc<View>,
+        kind: WorkloadKind,
+        stop: &CancellationToken,
+    ) -> (mpsc::UnboundedSender<ObjectRef<DynamicObject>>, impl Future<Output = ()> + use<>) {
+        let (triggers, wakes) = mpsc::unbounded();
+        let context = Arc::new(Context::new(Arc::clone(&self.shared), Arc::clone(view), kind, triggers.clone()));
+        let queue = wakes.take_until(stop.clone().cancelled_owned()).map(Ok::<_, Infallible>);
+        let (ready, store) = (Arc::clone(view), view.workloads(kind).cloned());
+        let apply = async move {
+            let Some(store) = store else { return };
+            let results = applier(
+                move |object, context| {
+                    let ready = Arc::clone(&ready);
+                    Box::pin(async move {
+                        // Nothing is decided on a view that isn't whole.
+                        ready.ready().await;
+                        reconcile(object, context).await
+                    })
+                },
+                |object, error, context: Arc<Context>| failed(&object, error, &context),
+                Arc::clone(&context),
+                store,
+                queue,
+                Config::default().concurrency(CONCURRENCY),
+            );
+            let results = results.for_each(|result| async {
+                match result {
+                    Ok(_) => context.shared.metrics.reconciled("ok"),
+                    Err(Error::ObjectNotFound(gone)) => {
+                        context.forget(&(gone.namespace.clone().unwrap_or_default(), gone.name.clone(), kind));
+                    }
+                    // Already told, and tried again, by `failed`.
+                    Err(_) => {}
+                }
+            });
+            results.await;
+        };
+        (triggers, apply)
+    }
+}
+
+fn is_config(workload: &ObjectRef<DynamicObject>) -> bool {
+    workload.dyntype.kind == WorkloadKind::DeploymentConfig.name()
 }

@@ -68,6 +68,20 @@ impl ClusterError {
         Self::Patch(error)
     }
 
+    /// Whether a server answered at all.
+    pub(crate) fn is_an_answer(&self) -> bool {
+        match self {
+            Self::Conflict { .. } | Self::Refused { .. } | Self::NotFound { .. } => true,
+            Self::Unavailable { source, .. } => matches!(**source, kube::Error::Api(_)),
+            Self::TimedOut { .. } | Self::Patch(_) => false,
+        }
+    }
+
+    /// Whether asking again helps.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::TimedOut { .. })
+    }
+
     /// Whether the object changed meanwhile, or exists already.
     #[must_use]
     pub fn is_conflict(&self) -> bool {

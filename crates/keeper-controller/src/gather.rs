@@ -64,7 +64,7 @@ pub(crate) async fn gather(
         workload: &workload,
         wish: &wish,
         services: &services,
-        replica_sets: &view.replica_sets(&key.0),
+        controllers: &view.controllers(&key.0),
         read_write_once: &read_write_once(context, key, &workload, &stored, memory, now).await?,
     };
     let foreign = foreign.map(|name| Blocker {
@@ -148,14 +148,14 @@ async fn objects(
     read: Read,
     now: Timestamp,
 ) -> Result<Option<Found>, ClusterError> {
-    let (namespace, name) = key;
+    let namespace = &key.0;
     if read == Read::Production {
         let cluster = &context.shared.cluster;
-        let Some(workload) = cluster.workload(namespace, name).await? else { return Ok(None) };
+        let Some(workload) = cluster.workload(key).await? else { return Ok(None) };
         let pod = cluster.canary(namespace, &canary_name(&workload)).await?;
         return Ok(Some((Arc::new(workload), pod.map(Arc::new))));
     }
-    let Some(workload) = memory.workload.over(context.view.workload(namespace, name), now) else { return Ok(None) };
+    let Some(workload) = memory.workload.over(context.view.workload(key), now) else { return Ok(None) };
     let pod = memory.canary.over(context.view.pod(namespace, &canary_name(&workload)), now);
     Ok(Some((workload, pod)))
 }

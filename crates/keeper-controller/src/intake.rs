@@ -3,10 +3,11 @@
 use crate::context::Shared;
 use crate::error::ClusterError;
 use crate::json::as_json;
+use crate::kind::owning_workload;
 use crate::names::canary_name;
 use crate::observe;
 use crate::records;
-use crate::view::{View, owner_of};
+use crate::view::View;
 use keeper_alertmanager::{Alert, LabelMatcher, Matched, Relevance, Target, WebhookError, judge, parse};
 use keeper_rollout::{ALERTS_LIMIT, Record, Run, Stored, StoredAlert};
 use kube::ResourceExt;
@@ -184,8 +185,8 @@ fn live(view: &View, record: Arc<DynamicObject>) -> Option<Live> {
     let Stored::Readable(stored) = records::read(Some(&record)) else { return None };
     let run = stored.state.run()?.clone();
     let namespace = record.namespace()?;
-    let owner = owner_of(&record, "Deployment")?;
-    let workload = view.workload(&namespace, &owner.name)?;
+    let (kind, owner) = owning_workload(&record)?;
+    let workload = view.workload(&(namespace.clone(), owner.name, kind))?;
     let canary = view.pod(&namespace, &canary_name(&workload));
     let this_run =
         canary.filter(|pod| pod.labels().get(keeper_api::keys::RUN_LABEL).map(String::as_str) == Some(run.id.as_str()));

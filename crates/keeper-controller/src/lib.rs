@@ -7,6 +7,9 @@
 //! 3. `carry_out` (writes): one order after the other, each one request with a precondition.
 //! 4. `show` (writes): an Event and display-only annotations. Nothing is ever read back from them.
 //!
+//! DeploymentConfigs are watched beside Deployments where they are served, and may be seen, when the controller starts; a
+//! kind that appears later is watched from the next start on.
+//!
 //! It never changes production but by [`keeper_rollout::Order::Promote`], keeps nothing that matters in memory, and
 //! asks nothing of the API server for a workload without a release under way, its watches apart.
 //!

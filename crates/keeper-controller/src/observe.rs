@@ -1,9 +1,11 @@
 //! From objects as the API server gives them to what the core observes. Pure: no request, no clock.
 
 use crate::json::{condition, cut, flag, list, number, selects, text, time};
+use crate::kind;
 use crate::memory::HeadError;
 use jiff::Timestamp;
 use keeper_api::keys;
+use keeper_clone::WorkloadKind;
 use keeper_image::{Digest, ImageId, Reference};
 use keeper_rollout::{Blocker, BlockerKind, Canary, Production, Reach, Revision, Rollout, RunId, Trouble, Uid};
 use kube::ResourceExt;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 
 const LONGEST_WORDS: usize = 200;
 
-/// How far the Deployment's own rollout is, as its controller says.
+/// How far the workload's own rollout is, as its controller says.
 pub(crate) fn rollout(workload: &DynamicObject) -> Rollout {
     let data = &workload.data;
     if flag(data, "/spec/paused") {
@@ -30,11 +32,15 @@ pub(crate) fn rollout(workload: &DynamicObject) -> Rollout {
         let message = progressing.and_then(|progressing| text(progressing, "/message")).unwrap_or(reason);
         return Rollout::Stuck(cut(message, LONGEST_WORDS));
     }
+    if crate::clone::roll_out(workload).is_some() {
+        return Rollout::Progressing;
+    }
     let wanted = number(data, "/spec/replicas").unwrap_or(1);
     let count = |pointer| number(data, pointer).unwrap_or(0);
     let (updated, all) = (count("/status/updatedReplicas"), count("/status/replicas"));
     // Without a progress deadline there is no such condition; then every pod must be available.
-    let done = reason == "NewReplicaSetAvailable" || count("/status/availableReplicas") >= wanted;
+    let told = matches!(reason, "NewReplicaSetAvailable" | "NewReplicationControllerAvailable");
+    let done = told || count("/status/availableReplicas") >= wanted;
     if done && updated >= wanted && all == updated { Rollout::Complete } else { Rollout::Progressing }
 }
 
@@ -112,10 +118,17 @@ pub(crate) fn production_services(
     selecting.cloned().collect()
 }
 
+/// What the production pods are labelled with.
 fn template_labels(workload: &DynamicObject) -> std::collections::BTreeMap<String, String> {
     let labels = workload.data.pointer("/spec/template/metadata/labels").and_then(Value::as_object);
     let pairs = labels.into_iter().flatten();
-    pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    let mut labels: std::collections::BTreeMap<_, _> =
+        pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
+    if kind::of(workload) == WorkloadKind::DeploymentConfig {
+        // Its ReplicationControllers give all their pods this one.
+        labels.insert("deploymentconfig".to_owned(), workload.name_any());
+    }
+    labels
 }
 
 /// The canary pod as the core sees it.

@@ -26,7 +26,7 @@ const SOON: Duration = Duration::from_millis(300);
 const SHORTEST_SLEEP: Duration = Duration::from_millis(50);
 
 pub(crate) async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>) -> Result<Action, ClusterError> {
-    let key: Key = (object.namespace().unwrap_or_default(), object.name_any());
+    let key: Key = (object.namespace().unwrap_or_default(), object.name_any(), context.kind);
     if is_idle(&context, &key, &object) {
         context.forget(&key);
         return Ok(Action::await_change());
@@ -93,7 +93,7 @@ fn sleep(step: &Step, now: Timestamp) -> Action {
 
 /// One line in the log for each change of phase or reason. Answers for how long it has been so.
 fn say(context: &Context, gathered: &Gathered, step: &Step, memory: &mut Memory, now: Timestamp) -> Duration {
-    let (namespace, workload) = &gathered.key;
+    let (namespace, workload, _) = &gathered.key;
     if memory.phase != Some(step.phase) {
         memory.phase = Some(step.phase);
         context.shared.metrics.phase(&gathered.key, Some(step.phase));
@@ -120,7 +120,7 @@ fn say(context: &Context, gathered: &Gathered, step: &Step, memory: &mut Memory,
 /// Event and annotations. What can't be shown doesn't hold up the rollout: the next change shows itself.
 async fn show(context: &Context, gathered: &Gathered, face: &Face, memory: &mut Memory) {
     let cluster = &context.shared.cluster;
-    let current = memory.workload.over(context.view.workload(&gathered.key.0, &gathered.key.1), Timestamp::now());
+    let current = memory.workload.over(context.view.workload(&gathered.key), Timestamp::now());
     let workload = current.unwrap_or_else(|| Arc::clone(&gathered.workload));
     if face.event {
         context.shared.metrics.transition(&face.reason);
@@ -141,7 +141,7 @@ async fn show(context: &Context, gathered: &Gathered, face: &Face, memory: &mut 
 
 /// How long to wait after a failure: longer each time, to five minutes, with jitter, per workload.
 pub(crate) fn failed(object: &DynamicObject, error: &ClusterError, context: &Context) -> Action {
-    let key: Key = (object.namespace().unwrap_or_default(), object.name_any());
+    let key: Key = (object.namespace().unwrap_or_default(), object.name_any(), context.kind);
     context.shared.metrics.reconciled(error.kind());
     let failures = context.memory(&key).try_lock().map_or(1, |mut memory| {
         memory.failures = memory.failures.saturating_add(1);

@@ -39,8 +39,8 @@ fn create(workload: &DynamicObject, name: &str) -> DynamicObject {
     labels.insert(CANARY_OF.to_owned(), keeper_clone::label_value(&workload.name_any()));
     labels.insert(keys::MANAGED_BY.to_owned(), keys::MANAGED_BY_VALUE.to_owned());
     object.owner_references_mut().push(k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference {
-        api_version: "apps/v1".into(),
-        kind: "Deployment".into(),
+        api_version: kind::of(workload).api_version().into(),
+        kind: kind::of(workload).name().into(),
         name: workload.name_any(),
         uid: workload.uid().unwrap_or_default(),
         ..Default::default()
@@ -81,6 +81,22 @@ mod tests {
             let Stored::Unreadable(why) = read(Some(&config_map(&data))) else { panic!("{data}") };
             assert!(why.starts_with("ConfigMap shop-canary-012345"), "{why}");
             assert!(why.len() < 300, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_record_goes_with_its_workload_of_either_kind() {
+        let mut config = workload();
+        let api_version = "apps.openshift.io/v1".to_owned();
+        config.types = Some(kube::core::TypeMeta { api_version: api_version.clone(), kind: "DeploymentConfig".into() });
+        for (workload, expected) in
+            [(workload(), ("apps/v1", "Deployment")), (config, (api_version.as_str(), "DeploymentConfig"))]
+        {
+            let new = write(None, &workload, "shop-canary-012345", &Record::default());
+            let [owner] = new.owner_references() else { panic!("it goes with the workload") };
+            assert_eq!((owner.api_version.as_str(), owner.kind.as_str()), expected);
+            let owned = kind::owning_workload(&new).map(|(kind, of)| (kind, of.name));
+            assert_eq!(owned, Some((kind::of(&workload), "shop".repeat(30))));
         }
     }
 

@@ -24,10 +24,10 @@ pub(crate) fn seen(context: &Context, key: &Key, image: &Reference, memory: &mut
     if memory.tag.as_ref().is_none_or(|tag| tag.image != *image) {
         memory.tag = None;
         let seen = context.shared.tags.watch(image).ok()?;
-        let (mut changes, triggers, (namespace, name)) = (seen.clone(), context.triggers.clone(), key.clone());
+        let (mut changes, triggers, (namespace, name, kind)) = (seen.clone(), context.triggers.clone(), key.clone());
         let forward = tokio::spawn(async move {
             while changes.changed().await.is_ok() {
-                let workload = ObjectRef::new_with(&name, crate::kind::deployment()).within(&namespace);
+                let workload = ObjectRef::new_with(&name, crate::kind::workload(kind)).within(&namespace);
                 if triggers.unbounded_send(workload).is_err() {
                     break;
                 }

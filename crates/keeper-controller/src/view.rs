@@ -6,6 +6,7 @@ use futures::future::Ready;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, future, stream};
 use jiff::Timestamp;
+use keeper_clone::WorkloadKind;
 use kube::api::{Api, DynamicObject};
 use kube::core::ApiResource;
 use kube::runtime::reflector::{ObjectRef, Store, store};
@@ -19,18 +20,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The label that a canary, and the record of its rollouts, carry: the workload's name.
 pub(crate) use keeper_api::keys::CANARY_OF;
 
-/// A workload by namespace and name.
-pub(crate) type Key = (String, String);
+/// A workload by namespace, name and kind.
+pub(crate) type Key = (String, String, WorkloadKind);
 
 /// The stores of one scope: a namespace, or the whole cluster.
 pub(crate) struct View {
-    pub(crate) workloads: Store<DynamicObject>,
+    deployments: Store<DynamicObject>,
+    configs: Option<Configs>,
     pub(crate) records: Store<DynamicObject>,
     replica_sets: Store<DynamicObject>,
     pods: Store<DynamicObject>,
     services: Store<DynamicObject>,
     slices: Store<DynamicObject>,
     health: Arc<Health>,
+}
+
+/// What is seen where the cluster has DeploymentConfigs.
+struct Configs {
+    workloads: Store<DynamicObject>,
+    replication_controllers: Store<DynamicObject>,
 }
 
 /// Since when a watch fails, by kind.
@@ -41,28 +49,40 @@ struct Health(Mutex<BTreeMap<String, Timestamp>>);
 const STALE_AFTER: i64 = 30;
 
 impl View {
-    /// Starts watching. The stream must be driven; it gives the workloads that something happened to.
+    /// Starts watching, DeploymentConfigs too if `with_configs`. The stream must be driven; it gives the workloads that
+    /// something happened to.
     pub(crate) fn open(
         client: &Client,
         namespace: Option<&str>,
+        with_configs: bool,
     ) -> (Arc<Self>, BoxStream<'static, ObjectRef<DynamicObject>>) {
         let health = Arc::new(Health::default());
         let all = watcher::Config::default();
         let follow = |kind: ApiResource, config: watcher::Config, trim: fn(&mut DynamicObject)| {
             follow(client, namespace, kind, config, trim, Arc::clone(&health))
         };
-        let (workloads, a) = follow(kind::deployment(), all.clone(), trim_workload);
+        let (deployments, a) = follow(kind::workload(WorkloadKind::Deployment), all.clone(), trim_workload);
         let (records, b) = follow(kind::config_map(), all.clone().labels(kind::RECORDS), trim_nothing);
         let (replica_sets, c) = follow(kind::replica_set(), all.clone(), trim_to_metadata);
         let (pods, d) = follow(kind::pod(), all.clone(), trim_pod);
         let (services, e) = follow(kind::service(), all.clone(), trim_service);
-        let (slices, f) = follow(kind::endpoint_slice(), all, trim_slice);
-        let view = Arc::new(Self { workloads, records, replica_sets, pods, services, slices, health });
+        let (slices, f) = follow(kind::endpoint_slice(), all.clone(), trim_slice);
+        let mut of_configs = stream::empty().boxed();
+        let configs = with_configs.then(|| {
+            let kind = kind::workload(WorkloadKind::DeploymentConfig);
+            let (workloads, changes) = follow(kind, all.clone(), trim_workload);
+            let (replication_controllers, others) = follow(kind::replication_controller(), all, trim_to_metadata);
+            let quiet = others.map(|_| Vec::new()).boxed();
+            of_configs = stream::select(changes.map(|config| vec![reference(&config)]), quiet).boxed();
+            Configs { workloads, replication_controllers }
+        });
+        let view = Arc::new(Self { deployments, configs, records, replica_sets, pods, services, slices, health });
         let by_owner = Arc::clone(&view);
         let by_slice = Arc::clone(&view);
         let triggers = stream::select_all([
             a.map(|workload| vec![reference(&workload)]).boxed(),
-            b.map(|record| owner_of(&record, "Deployment").into_iter().collect()).boxed(),
+            of_configs,
+            b.map(|record| owner_of(&record).into_iter().collect()).boxed(),
             c.map(|_| Vec::new()).boxed(),
             d.map(move |pod| by_owner.workload_of(&pod).into_iter().collect()).boxed(),
             e.map(|_| Vec::new()).boxed(),
@@ -73,8 +93,9 @@ impl View {
 
     /// Waits until every store was filled once.
     pub(crate) async fn ready(&self) {
-        let stores = [&self.workloads, &self.records, &self.replica_sets, &self.pods, &self.services, &self.slices];
-        for store in stores {
+        let stores = [&self.deployments, &self.records, &self.replica_sets, &self.pods, &self.services, &self.slices];
+        let of_configs = self.configs.iter().flat_map(|configs| [&configs.workloads, &configs.replication_controllers]);
+        for store in stores.into_iter().chain(of_configs) {
             // The writer lives as long as the stream that feeds it; where it is gone, the program is ending.
             let _ = store.wait_until_ready().await;
         }
@@ -89,8 +110,16 @@ impl View {
         }
     }
 
-    pub(crate) fn workload(&self, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
-        self.workloads.get(&ObjectRef::new_with(name, kind::deployment()).within(namespace))
+    /// The store of one kind of workload; none where the cluster has no such kind.
+    pub(crate) fn workloads(&self, kind: WorkloadKind) -> Option<&Store<DynamicObject>> {
+        match kind {
+            WorkloadKind::Deployment => Some(&self.deployments),
+            WorkloadKind::DeploymentConfig => self.configs.as_ref().map(|configs| &configs.workloads),
+        }
+    }
+
+    pub(crate) fn workload(&self, (namespace, name, kind): &Key) -> Option<Arc<DynamicObject>> {
+        self.workloads(*kind)?.get(&ObjectRef::new_with(name, kind::workload(*kind)).within(namespace))
     }
 
     pub(crate) fn record(&self, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
@@ -101,19 +130,27 @@ impl View {
         self.pods.get(&ObjectRef::new_with(name, kind::pod()).within(namespace))
     }
 
-    /// The production pods: those that a ReplicaSet of the workload controls, found through the chain of controllers.
+    /// The production pods: those that a controller of the workload controls, found through the chain of controllers.
     pub(crate) fn production_pods(&self, namespace: &str, workload_uid: &str) -> Vec<Arc<DynamicObject>> {
         let ours = |set: &Arc<DynamicObject>| controller_uid(set) == Some(workload_uid);
-        let sets: Vec<String> = self.replica_sets.state().iter().filter(|s| ours(s)).filter_map(|s| s.uid()).collect();
+        let sets: Vec<String> = self.all_controllers().iter().filter(|s| ours(s)).filter_map(|s| s.uid()).collect();
         let here = |pod: &Arc<DynamicObject>| pod.namespace().as_deref() == Some(namespace);
         let owned =
             |pod: &Arc<DynamicObject>| controller_uid(pod).is_some_and(|owner| sets.iter().any(|set| set == owner));
         self.pods.state().into_iter().filter(here).filter(owned).collect()
     }
 
-    /// The ReplicaSets of a namespace.
-    pub(crate) fn replica_sets(&self, namespace: &str) -> Vec<Arc<DynamicObject>> {
-        in_namespace(&self.replica_sets, namespace)
+    /// The ReplicaSets of a namespace, and its ReplicationControllers where there are DeploymentConfigs.
+    pub(crate) fn controllers(&self, namespace: &str) -> Vec<Arc<DynamicObject>> {
+        let mut all = self.all_controllers();
+        all.retain(|controller| controller.namespace().as_deref() == Some(namespace));
+        all
+    }
+
+    fn all_controllers(&self) -> Vec<Arc<DynamicObject>> {
+        let mut all = self.replica_sets.state();
+        all.extend(self.configs.iter().flat_map(|configs| configs.replication_controllers.state()));
+        all
     }
 
     /// The Services of a namespace.
@@ -133,18 +170,24 @@ impl View {
 
     fn workload_of(&self, pod: &DynamicObject) -> Option<ObjectRef<DynamicObject>> {
         if pod.labels().contains_key(CANARY_OF) {
-            return owner_of(pod, "Deployment");
+            return owner_of(pod);
         }
-        let set = owner_of(pod, "ReplicaSet")?;
-        let name = ObjectRef::new_with(&set.name, kind::replica_set()).within(&pod.namespace()?);
-        owner_of(self.replica_sets.get(&name)?.as_ref(), "Deployment")
+        let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true))?;
+        let (kind, store) = match owner.kind.as_str() {
+            "ReplicaSet" => (kind::replica_set(), &self.replica_sets),
+            "ReplicationController" => {
+                (kind::replication_controller(), &self.configs.as_ref()?.replication_controllers)
+            }
+            _ => return None,
+        };
+        owner_of(store.get(&ObjectRef::new_with(&owner.name, kind).within(&pod.namespace()?))?.as_ref())
     }
 
     /// The workloads with a run under way in a namespace: an EndpointSlice may have listed their canary.
     fn live_in(&self, namespace: &str) -> Vec<ObjectRef<DynamicObject>> {
         let canaries = self.canaries();
         let here = canaries.iter().filter(|pod| pod.namespace().as_deref() == Some(namespace));
-        here.filter_map(|pod| owner_of(pod, "Deployment")).collect()
+        here.filter_map(|pod| owner_of(pod)).collect()
     }
 }
 
@@ -153,14 +196,11 @@ fn in_namespace(store: &Store<DynamicObject>, namespace: &str) -> Vec<Arc<Dynami
 }
 
 pub(crate) fn reference(workload: &DynamicObject) -> ObjectRef<DynamicObject> {
-    ObjectRef::from_obj_with(workload, kind::deployment())
+    ObjectRef::from_obj_with(workload, kind::workload(kind::of(workload)))
 }
 
-/// The owner of that kind, whichever reference names it.
-pub(crate) fn owner_of(object: &DynamicObject, kind_name: &str) -> Option<ObjectRef<DynamicObject>> {
-    let owner = object.owner_references().iter().find(|owner| owner.kind == kind_name)?;
-    let kind = if kind_name == "Deployment" { kind::deployment() } else { kind::replica_set() };
-    Some(ObjectRef::new_with(&owner.name, kind).within(&object.namespace()?))
+fn owner_of(object: &DynamicObject) -> Option<ObjectRef<DynamicObject>> {
+    kind::owning_workload(object).map(|(_, owner)| owner)
 }
 
 pub(crate) fn controller_uid(object: &DynamicObject) -> Option<&str> {
@@ -181,9 +221,18 @@ fn follow(
         None => Api::all_with(client.clone(), &kind),
     };
     let (reader, writer) = store_of(kind.clone());
+    let resource = kind.clone();
     let noted =
         move |event: &Result<Event<DynamicObject>, watcher::Error>| health.note(&kind.kind, event.as_ref().err());
-    let events = watch(api, config).default_backoff().modify(trim).reflect(writer).inspect(noted);
+    let events = watch(api, config)
+        .default_backoff()
+        .modify(move |object| {
+            trim(object);
+            // In lists of built-in kinds the objects don't say what they are.
+            kind::note(object, &resource);
+        })
+        .reflect(writer)
+        .inspect(noted);
     (reader, events.touched_objects().filter_map(ok))
 }
 
@@ -226,8 +275,8 @@ fn trim_workload(workload: &mut DynamicObject) {
 
 fn trim_to_metadata(object: &mut DynamicObject) {
     object.managed_fields_mut().clear();
-    let selector = object.data.pointer("/spec/selector").cloned().unwrap_or(Value::Null);
-    object.data = json!({ "spec": { "selector": selector } });
+    let kept = |pointer| object.data.pointer(pointer).cloned().unwrap_or(Value::Null);
+    object.data = json!({ "spec": { "selector": kept("/spec/selector"), "replicas": kept("/spec/replicas") } });
 }
 
 fn trim_pod(pod: &mut DynamicObject) {

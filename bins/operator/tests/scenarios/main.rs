@@ -16,6 +16,7 @@ mod bad_input;
 mod budget;
 mod canary_watch;
 mod crashes;
+mod deploymentconfig;
 mod faults;
 mod ledger;
 mod load;

@@ -37,6 +37,8 @@ pub struct Start {
     pub bearer_token: Option<String>,
     /// Which of many like it this is, for the report.
     pub label: String,
+    /// The workload is a DeploymentConfig.
+    pub config: bool,
 }
 
 impl Start {
@@ -52,6 +54,11 @@ impl Start {
 
     pub fn bearer_token(mut self, token: &str) -> Self {
         self.bearer_token = Some(token.to_owned());
+        self
+    }
+
+    pub fn config(mut self) -> Self {
+        self.config = true;
         self
     }
 
@@ -79,10 +86,16 @@ pub struct World {
     flags: Vec<String>,
     directory: tempfile::TempDir,
     processes: bool,
+    /// The kind of the workload.
+    kind: ApiResource,
 }
 
 pub fn deployments() -> ApiResource {
     resource("apps", "v1", "Deployment", "deployments")
+}
+
+pub fn deployment_configs() -> ApiResource {
+    resource("apps.openshift.io", "v1", "DeploymentConfig", "deploymentconfigs")
 }
 
 pub fn pods() -> ApiResource {
@@ -125,6 +138,7 @@ impl World {
             flags: start.flags,
             directory,
             processes: start.processes,
+            kind: if start.config { deployment_configs() } else { deployments() },
         };
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": world.namespace}});
         let api: Api<DynamicObject> =
@@ -345,7 +359,7 @@ impl World {
     }
 
     pub async fn deployment_now(&self) -> DynamicObject {
-        self.api(&deployments()).get("shop").await.unwrap()
+        self.api(&self.kind).get("shop").await.unwrap()
     }
 
     /// The image of the production template.
@@ -363,7 +377,7 @@ impl World {
     /// Sets annotations of the workload; `null` removes one.
     pub async fn annotate(&self, annotations: Value) {
         let patch = json!({"metadata": {"annotations": annotations}});
-        self.api(&deployments()).patch("shop", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+        self.api(&self.kind).patch("shop", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
     }
 
     pub async fn patch_named(&self, name: &str, patch: Value) {
@@ -371,7 +385,7 @@ impl World {
     }
 
     pub async fn patch(&self, patch: Value) {
-        self.api(&deployments()).patch("shop", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+        self.api(&self.kind).patch("shop", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
     }
 
     pub async fn delete(&self, kind: &ApiResource, name: &str) {
@@ -589,7 +603,10 @@ pub fn promotions(requests: &[RequestRecord]) -> Vec<&RequestRecord> {
     let touches_template = |request: &&RequestRecord| {
         let body = request.body.as_ref().map(ToString::to_string).unwrap_or_default();
         let refused = matches!(request.code, 409 | 422);
-        request.resource == "deployments" && request.is_write() && !refused && body.contains("/spec/template")
+        ["deployments", "deploymentconfigs"].contains(&request.resource.as_str())
+            && request.is_write()
+            && !refused
+            && body.contains("/spec/template")
     };
     requests.iter().filter(touches_template).collect()
 }

@@ -32,6 +32,41 @@ fn progressing(reason: &str) -> Value {
     json!([{"type": "Progressing", "status": "True", "reason": reason, "message": format!("it is {reason}")}])
 }
 
+/// The same as a DeploymentConfig without ConfigChange trigger, promoted when its latest version was 4.
+fn config(status: Value) -> DynamicObject {
+    object(json!({
+        "apiVersion": "apps.openshift.io/v1", "kind": "DeploymentConfig",
+        "metadata": {
+            "name": "shop", "namespace": "team", "uid": "u", "resourceVersion": "9", "generation": 2,
+            "annotations": {"canary-keeper.dev/latest-version": "4"},
+        },
+        "spec": {"replicas": 3, "triggers": [], "template": {"spec": {"containers": [{"name": "shop"}]}}},
+        "status": status,
+    }))
+}
+
+#[test]
+fn a_config_that_nobody_rolled_out_yet_is_not_complete() {
+    let status = |version: i64, reason: &str| {
+        json!({
+            "latestVersion": version, "observedGeneration": 2, "updatedReplicas": 3, "replicas": 3,
+            "availableReplicas": 3, "conditions": progressing(reason),
+        })
+    };
+    let available = "NewReplicationControllerAvailable";
+    assert_eq!(rollout(&config(status(4, available))), Rollout::Progressing);
+    assert_eq!(rollout(&config(status(5, available))), Rollout::Complete);
+    let deadline = Rollout::Stuck("it is ProgressDeadlineExceeded".into());
+    assert_eq!(rollout(&config(status(5, "ProgressDeadlineExceeded"))), deadline);
+}
+
+#[test]
+fn the_pods_of_a_config_are_selected_by_its_name_too() {
+    let by_config = shared(json!({"metadata": {"name": "s"}, "spec": {"selector": {"deploymentconfig": "shop"}}}));
+    assert_eq!(production_services(&config(json!({})), &[Arc::clone(&by_config)]).len(), 1);
+    assert_eq!(production_services(&rolling(json!({})), &[by_config]).len(), 0);
+}
+
 #[test]
 fn a_rollout_is_as_far_as_its_controller_says() {
     let status = |observed: i64, updated: i64, all: i64, available: i64, reason: &str| {

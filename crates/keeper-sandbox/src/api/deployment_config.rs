@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::cluster::{By, Cluster, Target, Write};
+use super::cluster::{Cluster, Target, Write};
 use super::object::{self, child, set_meta};
-use super::resources::{ResourceType, is_deployment_config};
+use super::resources::ResourceType;
 use super::status::{FieldError, Status};
 
 const LATEST: &str = "/status/latestVersion";
@@ -17,7 +17,7 @@ fn latest(of: &Value) -> i64 {
 /// The version that an ordinary write raises, when it raises it by one; any other status in it is passed over.
 pub(super) fn raised(resource: &ResourceType, old: &Value, new: &Value) -> Option<i64> {
     let next = latest(old) + 1;
-    (is_deployment_config(&resource.group, &resource.plural) && latest(new) == next).then_some(next)
+    (resource.raises_version && latest(new) == next).then_some(next)
 }
 
 /// Notes the raised version. It moves the generation, once with whatever else the write changed.
@@ -48,7 +48,12 @@ impl Cluster {
             return Err(Status::new(501, "NotImplemented", "the sandbox instantiates with force: true only"));
         }
         let next = latest(&config) + 1;
-        object::set(child(&mut config, "status"), "latestVersion", json!(next));
-        self.update(&whole, config, By::Put, write)
+        let old = config.clone();
+        raise(&old, &mut config, next);
+        if write.dry_run {
+            return Ok(config);
+        }
+        let kept = self.keep(resource, config);
+        Ok(super::convert::served(resource, &kept))
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct ResourceType {
     pub(crate) storage: String,
     /// Defined by a CustomResourceDefinition.
     pub(crate) custom: bool,
+    /// An ordinary write may raise `status.latestVersion` by one.
+    pub(crate) raises_version: bool,
     /// `additionalPrinterColumns` of a custom resource.
     pub(crate) columns: Vec<Value>,
 }
@@ -155,6 +157,7 @@ fn custom(crd: &Value, version: &Value) -> Option<ResourceType> {
         generation: Generation::AllButStatus,
         storage: format!("{group}/{plural}"),
         custom: true,
+        raises_version: is_deployment_config(&group, &plural) && crd.pointer(INSTANTIATE_ONLY).is_none(),
         columns: object::list(version, "/additionalPrinterColumns").to_vec(),
         group,
         plural,
@@ -162,8 +165,12 @@ fn custom(crd: &Value, version: &Value) -> Option<ResourceType> {
     })
 }
 
+/// An annotation of the definition of DeploymentConfigs, with any value: their latest version can only be raised by
+/// `instantiate`.
+const INSTANTIATE_ONLY: &str = "/metadata/annotations/sandbox.canary-keeper.dev~1instantiate-only";
+
 /// OpenShift's kind, which here is defined like any custom one, and still has the doors that OpenShift's has.
-pub(crate) fn is_deployment_config(group: &str, plural: &str) -> bool {
+fn is_deployment_config(group: &str, plural: &str) -> bool {
     group == "apps.openshift.io" && plural == "deploymentconfigs"
 }
 
@@ -248,6 +255,7 @@ impl Row {
             generation: Generation::Unused,
             storage: format!("{group}/{}", self.plural),
             custom: false,
+            raises_version: false,
             columns: Vec::new(),
         };
         for t in self.traits {

@@ -2,6 +2,10 @@ use serde_json::{Value, json};
 
 /// DeploymentConfig as a CustomResourceDefinition, for API servers that are not OpenShift's.
 ///
+/// On the sandbox's API server the kind also has OpenShift's two ways of raising its latest version: an ordinary write
+/// that raises it by one, and `instantiate`. With the annotation `sandbox.canary-keeper.dev/instantiate-only` on the
+/// definition only the second is there.
+///
 /// The schema takes everything: OpenShift's own is typed, and has fields newer than any copy of it.
 #[must_use]
 pub fn definition() -> Value {
