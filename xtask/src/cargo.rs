@@ -31,7 +31,7 @@ impl Cargo {
     /// A cargo call that is not started yet.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.current_dir(&self.root).args(arguments.first()).stdin(Stdio::null());
+        command.current_dir(&self.root).args(arguments).stdin(Stdio::null());
         // What `cargo run` told us about this package is not for another cargo: build scripts that look at such variables
         // (ring's does) would run again, and all that depends on them, each time people change between cargo and xtask.
         let ours = std::env::vars_os().map(|(name, _)| name);
@@ -39,9 +39,9 @@ impl Cargo {
             command.env_remove(name);
         }
         if self.offline {
-            command.arg("--offline");
+            // Not the flag: not every subcommand takes it.
+            command.env("CARGO_NET_OFFLINE", "true");
         }
-        command.args(arguments.get(1..).unwrap_or_default());
         command
     }
 
@@ -100,6 +100,7 @@ mod tests {
         assert_eq!(std::env::var("CARGO_PKG_NAME").as_deref(), Ok("xtask"));
         let command = Cargo::find(true).unwrap().command(&["check", "--workspace"]);
         assert!(command.get_envs().any(|(name, value)| name == "CARGO_PKG_NAME" && value.is_none()));
-        assert_eq!(shown(&command).split_once(' ').map(|(_, words)| words), Some("check --offline --workspace"));
+        assert!(command.get_envs().any(|(name, value)| name == "CARGO_NET_OFFLINE" && value.is_some()));
+        assert_eq!(shown(&command).split_once(' ').map(|(_, words)| words), Some("check --workspace"));
     }
 }

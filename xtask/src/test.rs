@@ -39,7 +39,7 @@ pub(crate) fn run(cargo: &Cargo) -> Result<ExitCode> {
 
     part("format", &mut || check(cargo.run(&["fmt", "--all", "--", "--check"])));
     part("lints", &mut || {
-        check(cargo.run(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
+        check(cargo.run(&["clippy", "--workspace", "--all-targets", "--quiet", "--keep-going", "--", "-D", "warnings"]))
     });
     part("tests", &mut || {
         // What an earlier run could not do is not news.
