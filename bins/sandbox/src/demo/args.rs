@@ -44,4 +44,7 @@ pub(crate) enum Choice {
 pub(crate) enum Workload {
     /// apps/v1 Deployment.
     Deployment,
+    /// OpenShift's DeploymentConfig, behind a Service that selects its pods by it.
+    #[value(name = "deploymentconfig")]
+    DeploymentConfig,
 }

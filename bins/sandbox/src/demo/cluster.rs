@@ -1,9 +1,12 @@
 //! What the demo asks of the cluster: the API server through a client of its own, and the production processes themselves.
 
+use super::args::Workload;
 use super::manifests::{APP, NAMESPACE, PORT};
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
-use kube::api::{Api, ListParams, PostParams};
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::{Namespace, Pod, ReplicationController, Service};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use keeper_sandbox::controllers;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams};
 use kube::{Client, ResourceExt};
 use miette::{IntoDiagnostic, WrapErr, miette};
 use serde::Serialize;
@@ -16,9 +19,10 @@ use std::fmt::Debug;
 pub(super) struct Cluster {
     client: Client,
     http: reqwest::Client,
+    workload: ApiResource,
 }
 
-/// Production as its Deployment shows it.
+/// Production as its workload shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Production {
     /// The image in the template.
@@ -36,15 +40,25 @@ pub(super) struct Production {
 }
 
 impl Cluster {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, http: reqwest::Client::new() }
+    pub(super) fn new(client: Client, workload: Workload) -> Self {
+        let kind = match workload {
+            Workload::Deployment => GroupVersionKind::gvk("apps", "v1", "Deployment"),
+            Workload::DeploymentConfig => GroupVersionKind::gvk("apps.openshift.io", "v1", "DeploymentConfig"),
+        };
+        Self { client, http: reqwest::Client::new(), workload: ApiResource::from_gvk(&kind) }
+    }
+
+    /// Makes the cluster serve DeploymentConfigs.
+    pub(super) async fn define_configs(&self) -> miette::Result<()> {
+        let definitions = Api::<CustomResourceDefinition>::all(self.client.clone());
+        create(&definitions, controllers::deployment_config_definition()).await
     }
 
     /// Creates what a team would have applied.
-    pub(super) async fn create(&self, [namespace, service, deployment]: [Value; 3]) -> miette::Result<()> {
+    pub(super) async fn create(&self, [namespace, service, workload]: [Value; 3]) -> miette::Result<()> {
         create::<Namespace>(&Api::all(self.client.clone()), namespace).await?;
         create::<Service>(&self.api(), service).await?;
-        create::<Deployment>(&self.api(), deployment).await
+        create(&self.workloads(), workload).await
     }
 
     fn api<K>(&self) -> Api<K>
@@ -54,24 +68,27 @@ impl Cluster {
         Api::namespaced(self.client.clone(), NAMESPACE)
     }
 
+    fn workloads(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), NAMESPACE, &self.workload)
+    }
+
     /// Production now.
     pub(super) async fn production(&self) -> miette::Result<Production> {
-        let deployment =
-            self.api::<Deployment>().get(APP).await.into_diagnostic().wrap_err("reading the Deployment")?;
+        let workload = self.workloads().get(APP).await.into_diagnostic().wrap_err("reading the workload")?;
         let shown =
-            |name| deployment.annotations().get(&format!("canary-keeper.dev/{name}")).cloned().unwrap_or_default();
+            |name| workload.annotations().get(&format!("canary-keeper.dev/{name}")).cloned().unwrap_or_default();
         let (phase, reason, message) = (shown("phase"), shown("reason"), shown("message"));
-        let generation = deployment.metadata.generation.unwrap_or_default();
-        let spec = deployment.spec;
-        let status = deployment.status.unwrap_or_default();
-        let wanted = spec.replicas.unwrap_or(1);
-        let all = [status.replicas, status.updated_replicas, status.available_replicas];
-        let image = spec.template.spec.iter().flat_map(|pod| &pod.containers).find(|container| container.name == APP);
+        let count = |pointer: &str| workload.data.pointer(pointer).and_then(Value::as_i64).unwrap_or_default();
+        let wanted = count("/spec/replicas");
+        let all = ["replicas", "updatedReplicas", "availableReplicas"];
+        let containers = workload.data.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+        let image = containers.into_iter().flatten().find(|container| container.get("name") == Some(&APP.into()));
+        let image = image.and_then(|container| container.get("image")?.as_str());
         Ok(Production {
-            image: image.and_then(|container| container.image.clone()).unwrap_or_default(),
-            spec: serde_json::to_value(&spec).into_diagnostic()?,
-            complete: status.observed_generation >= Some(generation)
-                && all.iter().all(|count| count.unwrap_or_default() == wanted),
+            image: image.unwrap_or_default().to_owned(),
+            spec: workload.data.get("spec").cloned().unwrap_or_default(),
+            complete: count("/status/observedGeneration") >= workload.metadata.generation.unwrap_or_default()
+                && all.iter().all(|field| count(&format!("/status/{field}")) == wanted),
             phase,
             reason,
             message,
@@ -120,10 +137,11 @@ impl Cluster {
     }
 }
 
-/// Pods that a ReplicaSet made and that are not on their way out.
+/// Pods that a controller of the workload's made and that are not on their way out.
 fn is_production(pod: &Pod) -> bool {
-    let kind = <ReplicaSet as kube::Resource>::kind(&());
-    pod.metadata.deletion_timestamp.is_none() && pod.owner_references().iter().any(|owner| owner.kind == kind)
+    let kinds = [<ReplicaSet as kube::Resource>::kind(&()), <ReplicationController as kube::Resource>::kind(&())];
+    let made = |kind: &str| kinds.iter().any(|maker| *maker == kind);
+    pod.metadata.deletion_timestamp.is_none() && pod.owner_references().iter().any(|owner| made(&owner.kind))
 }
 
 async fn create<K>(api: &Api<K>, object: Value) -> miette::Result<()>

@@ -61,8 +61,8 @@ impl Evidence<'_> {
     /// The writes that changed production's pod template.
     fn promotions(&self) -> Vec<&RequestRecord> {
         let production = |record: &&RequestRecord| {
-            record.group == "apps"
-                && record.resource == "deployments"
+            let kind = (record.group.as_str(), record.resource.as_str());
+            [("apps", "deployments"), ("apps.openshift.io", "deploymentconfigs")].contains(&kind)
                 && record.name == APP
                 && record.subresource.is_empty()
         };
@@ -215,6 +215,15 @@ mod tests {
         dry.dry_run = true;
         let shown = record(12, "patch", "deployments", APP, json!({"metadata": {"annotations": {}}}));
         assert_eq!(against(&[vec![dry, shown], good()].concat()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_promotion_of_a_config_counts_and_its_namesake_of_another_group_does_not() {
+        let mut records = good();
+        records[2].resource = "deploymentconfigs".into();
+        assert!(against(&records).concat().contains("patched 0 times"));
+        records[2].group = "apps.openshift.io".into();
+        assert_eq!(against(&records), Vec::<String>::new());
     }
 
     #[test]

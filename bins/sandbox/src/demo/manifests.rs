@@ -1,10 +1,10 @@
-//! What a team would have applied: a Deployment behind a Service, with the label and annotations that ask for canaries.
+//! What a team would have applied: a workload behind a Service, with the label and annotations that ask for canaries.
 
 use serde_json::{Value, json};
 
 /// The namespace of the demo.
 pub(crate) const NAMESPACE: &str = "shop";
-/// The name of the Deployment, its Service and its container.
+/// The name of the workload, its Service and its container.
 pub(crate) const APP: &str = "app";
 /// The port that each copy of the application listens on.
 pub(crate) const PORT: u16 = 8080;
@@ -58,6 +58,37 @@ pub(crate) fn deployment(image: &str, watched: &str, replicas: u32, incubation: 
             },
         },
     })
+}
+
+/// The same as a DeploymentConfig that rolls out each change of its template.
+fn deployment_config(image: &str, watched: &str, replicas: u32, incubation: u32) -> Value {
+    let mut config = deployment(image, watched, replicas, incubation);
+    let changes = [
+        ("/apiVersion", json!("apps.openshift.io/v1")),
+        ("/kind", json!("DeploymentConfig")),
+        ("/spec/selector", json!({"app": APP})),
+    ];
+    for (pointer, value) in changes {
+        replace(&mut config, pointer, value);
+    }
+    if let Some(spec) = config.pointer_mut("/spec").and_then(Value::as_object_mut) {
+        spec.insert("triggers".into(), json!([{"type": "ConfigChange"}]));
+    }
+    config
+}
+
+/// Puts a value in the place of one that is there.
+fn replace(manifest: &mut Value, pointer: &str, value: Value) {
+    if let Some(place) = manifest.pointer_mut(pointer) {
+        *place = value;
+    }
+}
+
+/// All of them with a DeploymentConfig, behind a Service as `oc new-app` makes it.
+pub(crate) fn all_with_config(image: &str, watched: &str, replicas: u32, incubation: u32) -> [Value; 3] {
+    let mut service = service();
+    replace(&mut service, "/spec/selector", json!({"deploymentconfig": APP}));
+    [namespace(), service, deployment_config(image, watched, replicas, incubation)]
 }
 
 /// All of them, as they are applied.

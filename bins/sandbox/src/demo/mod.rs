@@ -28,7 +28,6 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Runs the demo; success only if every release ended as it should.
 pub(crate) async fn run(args: Args) -> miette::Result<ExitCode> {
     let voice = if args.json { Voice::Stderr } else { Voice::Stdout };
-    let args::Workload::Deployment = args.workload;
     let dir = directory(&args)?;
     let mut terminate = signal(SignalKind::terminate()).into_diagnostic()?;
     let played = tokio::select! {

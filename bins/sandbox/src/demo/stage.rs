@@ -1,17 +1,18 @@
 //! Everything that plays a part, started in order and stopped in order.
 
-use super::args::Args;
+use super::args::{Args, Workload};
 use super::cluster::Cluster;
 use super::images::FIRST;
 use super::load::Load;
 use super::manifests::{self, NAMESPACE, REPOSITORY, TAG};
 use super::operator::Operator;
 use crate::voice::Voice;
-use keeper_sandbox::{Sandbox, SandboxConfig};
+use keeper_sandbox::{Sandbox, SandboxConfig, controllers};
 use miette::{IntoDiagnostic, WrapErr, miette};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How long ten processes may take to be ready on a busy machine.
 const READY_WITHIN: Duration = Duration::from_secs(90);
@@ -23,6 +24,8 @@ pub(super) struct Stage {
     pub(super) load: Load,
     pub(super) operator: Operator,
     pub(super) programs: Programs,
+    /// Ends the DeploymentConfig controller, where there is one.
+    controller: DropGuard,
 }
 
 /// The programs that are run, beside this one.
@@ -58,11 +61,21 @@ impl Stage {
         let mut config = SandboxConfig::new(dir);
         config.api.request_log_file = Some(dir.join("requests.jsonl"));
         let sandbox = Sandbox::start(config).await.into_diagnostic().wrap_err("starting the sandbox")?;
-        let cluster = Cluster::new(sandbox.client_named("demo").into_diagnostic()?);
+        let cluster = Cluster::new(sandbox.client_named("demo").into_diagnostic()?, args.workload);
         let digest = sandbox.registry().push(REPOSITORY, TAG, &FIRST.image(&programs.app));
         let (image, watched) =
             (sandbox.registry().pinned_spec(REPOSITORY, &digest), sandbox.registry().pull_spec(REPOSITORY, TAG));
-        cluster.create(manifests::all(&image, &watched, args.replicas, args.incubation)).await?;
+        let controller = CancellationToken::new();
+        let apply = match args.workload {
+            Workload::Deployment => manifests::all,
+            Workload::DeploymentConfig => {
+                cluster.define_configs().await?;
+                let own = sandbox.client_named("sandbox-controllers").into_diagnostic()?;
+                tokio::spawn(controllers::deployment_configs(own, None, controller.clone()));
+                manifests::all_with_config
+            }
+        };
+        cluster.create(apply(&image, &watched, args.replicas, args.incubation)).await?;
         ready(&cluster).await?;
         voice.say(&format!(
             "{} replicas of {image} are ready; kubectl --kubeconfig {} works",
@@ -74,7 +87,7 @@ impl Stage {
         let load = Load::start(&programs.client, &url, args.rate, &dir.join("client.log"), voice).await?;
         let operator =
             Operator::start(&programs.operator, &sandbox, NAMESPACE, &dir.join("operator.log"), voice).await?;
-        let mut stage = Self { sandbox, cluster, load, operator, programs };
+        let mut stage = Self { sandbox, cluster, load, operator, programs, controller: controller.drop_guard() };
         // What it asks for when it starts is not any release's.
         stage.load.seconds(3).await?;
         stage.operator.check()?;
@@ -85,6 +98,7 @@ impl Stage {
     pub(super) async fn down(self) -> miette::Result<()> {
         let operator = self.operator.stop().await;
         let load = self.load.stop().await;
+        drop(self.controller);
         self.sandbox.stop().await;
         operator.and(load)
     }
