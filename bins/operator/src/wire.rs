@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 /// What the API server knows us by.
 const USER_AGENT: &str = concat!("canary-keeper/", env!("CARGO_PKG_VERSION"));
+/// How long the API server may be silent.
+const SILENCE: Duration = Duration::from_secs(100);
 /// How long a reconcile under way may take to finish after a stop.
 const LAST_MOMENT: Duration = Duration::from_secs(4);
 /// How long one read of a pod's metrics may take.
@@ -76,6 +78,8 @@ async fn client(args: &Args) -> Result<kube::Client> {
     };
     // Its retries are silent and long; ours are counted, and grow per workload.
     config.default_retry = false;
+    // The server says a word on every watch each minute: one that is silent for longer is dead, and begun again.
+    config.read_timeout = Some(SILENCE);
     config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
     kube::Client::try_from(config).into_diagnostic()
 }

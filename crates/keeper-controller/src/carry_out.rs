@@ -137,6 +137,7 @@ async fn write_record(
     match cluster.write_record(&object).await {
         Ok(written) => {
             memory.store_failures = 0;
+            memory.recorded = true;
             memory.record.wrote(object.resource_version(), written);
             context.shared.note_run(&gathered.key, record.state.run().is_some(), &gathered.services);
             Ok(Outcome::Done)

@@ -26,6 +26,8 @@ pub(crate) struct Memory {
     pub(crate) workload: Own,
     /// What the server refused at the last step.
     pub(crate) refused: Option<Refusal>,
+    /// Whether the last list of orders got its record stored.
+    pub(crate) recorded: bool,
     /// How many times in a row the store refused our record, other than by a conflict.
     pub(crate) store_failures: u32,
     /// The last fresh HEAD of a canary's image that its node could not pull.

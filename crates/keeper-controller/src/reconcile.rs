@@ -11,7 +11,7 @@ use crate::names::canary_name;
 use crate::show::{Face, Shown};
 use crate::view::Key;
 use jiff::Timestamp;
-use keeper_rollout::{Because, Phase, Read, State, Step, Stored};
+use keeper_rollout::{Because, Order, Phase, Read, State, Step, Stored};
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
@@ -51,9 +51,15 @@ pub(crate) async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>)
         memory.watch = step.watch.clone();
         let lasted = say(&context, &gathered, &step, &mut memory, now);
         let face = Face::of(&step, state(&gathered.stored), &Shown::on(&gathered.workload), lasted);
+        memory.recorded = false;
         let outcome = carry_out(&context, &gathered, &step, face.as_ref(), &mut memory).await;
-        if let Some(face) = face.filter(|_| !matches!(outcome, Ok(Outcome::Again(_)))) {
+        // What was to be recorded is told only once it is.
+        let stands = memory.recorded || !step.orders.iter().any(|order| matches!(order, Order::Record(_)));
+        if let Some(face) = face.filter(|_| stands && !matches!(outcome, Ok(Outcome::Again(_)))) {
             show(&context, &gathered, &face, &mut memory).await;
+        }
+        if let Err(error @ ClusterError::Refused { .. }) = &outcome {
+            complain(&context, &gathered, error, &memory).await;
         }
         match outcome? {
             Outcome::Again(next) => read = next,
@@ -136,6 +142,17 @@ async fn show(context: &Context, gathered: &Gathered, face: &Face, memory: &mut 
     match cluster.show(&workload, &face.annotations()).await {
         Ok(shown) => memory.workload.wrote(workload.resource_version(), shown),
         Err(error) => tracing::warn!(%error, "the phase could not be shown"),
+    }
+}
+
+/// Tells once that the server refuses what we need, such as a right that is missing: it is the owner's to mend.
+async fn complain(context: &Context, gathered: &Gathered, error: &ClusterError, memory: &Memory) {
+    if memory.failures > 0 {
+        return;
+    }
+    let event = Told { run: "", reason: "RequestRefused", note: &error.to_string(), warning: true };
+    if let Err(error) = context.shared.cluster.tell(&gathered.workload, &event).await {
+        tracing::warn!(%error, "an event could not be told");
     }
 }
 
