@@ -27,7 +27,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
 /// The suites, by the names of their test programs: the operator's scenarios, and whether the sandbox tells the truth.
-const SUITES: [&[&str]; 3] = [&["scenarios"], &["workloads", "nodes"], &["api_writes", "api_watches"]];
+const SUITES: [&[&str]; 3] =
+    [&["scenarios"], &["workloads", "nodes", "deployment_configs"], &["api_writes", "api_watches"]];
 
 /// See [`run`].
 #[derive(clap::Args)]

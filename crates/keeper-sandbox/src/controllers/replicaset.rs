@@ -65,7 +65,7 @@ impl Controller for ReplicaSets {
         let failure = if set.deleting() { None } else { self.scale(&set, &pods).await };
         let pods = self.owned(&set);
         let now = Timestamp::now();
-        let status = status(&set, &pods, failure.as_ref(), now);
+        let status = status(self.kind, &set, &pods, failure.as_ref(), now);
         if set.data.get("status") != Some(&status) {
             let mut changed = (*set).clone();
             changed.set(&["status"], status);
@@ -262,7 +262,7 @@ fn next_available(set: &Object, pods: &[Arc<Object>], now: Timestamp) -> Option<
     Some(next.duration_since(now).unsigned_abs() + Duration::from_millis(20))
 }
 
-fn status(set: &Object, pods: &[Arc<Object>], failure: Option<&kube::Error>, now: Timestamp) -> Value {
+fn status(kind: &Kind, set: &Object, pods: &[Arc<Object>], failure: Option<&kube::Error>, now: Timestamp) -> Value {
     let template_labels = Selector::of_map(set.at("/spec/template/metadata/labels"));
     let (gone, active): (Vec<&Arc<Object>>, Vec<_>) = pods.iter().partition(|pod| pod.deleting() || is_finished(pod));
     let count = |wanted: &dyn Fn(&Object) -> bool| active.iter().filter(|pod| wanted(pod)).count();
@@ -271,7 +271,7 @@ fn status(set: &Object, pods: &[Arc<Object>], failure: Option<&kube::Error>, now
         "observedGeneration": set.metadata.generation,
     });
     // A ReplicationController has no such field.
-    if REPLICA_SETS.resource.kind == set.types.as_ref().map_or("ReplicaSet", |types| types.kind.as_str()) {
+    if *kind == *REPLICA_SETS {
         let leaving = gone.iter().filter(|pod| pod.deleting() && !is_finished(pod)).count();
         crate::objects::set(&mut status, &["terminatingReplicas"], json!(leaving));
     }
@@ -341,13 +341,21 @@ mod tests {
     }
 
     #[test]
+    fn only_a_replica_set_counts_pods_that_terminate() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let set = object(&REPLICA_SETS, json!({"metadata": {"name": "s"}})).unwrap();
+        assert_eq!(status(&REPLICA_SETS, &set, &[], None, now).int("/terminatingReplicas"), Some(0));
+        assert_eq!(status(&REPLICATION_CONTROLLERS, &set, &[], None, now).int("/terminatingReplicas"), None);
+    }
+
+    #[test]
     fn a_pod_is_available_after_min_ready_seconds() {
         let set = object(&REPLICA_SETS, json!({"metadata": {"name": "s"}, "spec": {"minReadySeconds": 10}})).unwrap();
         let pod = Arc::new(pod("p", "Running", true, "2026-01-01T00:00:00Z"));
         let early: Timestamp = "2026-01-01T00:00:04Z".parse().unwrap();
-        assert_eq!(status(&set, &[Arc::clone(&pod)], None, early).int("/availableReplicas"), None);
+        assert_eq!(status(&REPLICA_SETS, &set, &[Arc::clone(&pod)], None, early).int("/availableReplicas"), None);
         assert_eq!(next_available(&set, &[Arc::clone(&pod)], early), Some(Duration::from_millis(6020)));
         let late: Timestamp = "2026-01-01T00:00:10Z".parse().unwrap();
-        assert_eq!(status(&set, &[pod], None, late).int("/availableReplicas"), Some(1));
+        assert_eq!(status(&REPLICA_SETS, &set, &[pod], None, late).int("/availableReplicas"), Some(1));
     }
 }
