@@ -11,6 +11,9 @@ use std::time::Instant;
 /// Where tests note, a line each, what they could not run here. They print the same line.
 const NOT_RUN: &str = "KEEPER_NOT_RUN";
 
+/// How many tests of one program run at once.
+const THREADS: &str = "RUST_TEST_THREADS";
+
 /// What one part of the run came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Count {
@@ -74,6 +77,10 @@ fn check(well: Result<bool>) -> Result<Count> {
 fn tests(cargo: &Cargo, notes: &std::path::Path) -> Result<Count> {
     let mut command = cargo.command(&["test", "--workspace", "--no-fail-fast"]);
     command.env(NOT_RUN, notes).stdout(Stdio::piped());
+    if std::env::var_os(THREADS).is_none() {
+        // Most tests wait for something most of the time: more of them than there are cores share two cores well.
+        command.env(THREADS, "4");
+    }
     say::progress(&format!("$ {}", cargo::shown(&command)));
     let mut child = command.spawn().context("starting cargo")?;
     let output = child.stdout.take().context("cargo's output is not connected")?;
