@@ -44,14 +44,16 @@ impl Cluster {
         within("read the workload", self.api(namespace, &kind::workload(*kind)).get_opt(name)).await
     }
 
-    /// Asks for one DeploymentConfig: whether the kind is there, and whether we may see it.
+    /// Asks for one DeploymentConfig, and one ReplicationController: whether the kind is there, and whether we may see both.
     pub(crate) async fn probe_configs(&self, namespace: Option<&str>) -> Result<(), ClusterError> {
-        let kind = kind::workload(WorkloadKind::DeploymentConfig);
-        let api: Api<DynamicObject> = match namespace {
-            Some(namespace) => self.api(namespace, &kind),
-            None => Api::all_with(self.client.clone(), &kind),
-        };
-        within("look for DeploymentConfigs", api.list_metadata(&ListParams::default().limit(1))).await.map(drop)
+        for kind in [kind::workload(WorkloadKind::DeploymentConfig), kind::replication_controller()] {
+            let api: Api<DynamicObject> = match namespace {
+                Some(namespace) => self.api(namespace, &kind),
+                None => Api::all_with(self.client.clone(), &kind),
+            };
+            within("look for DeploymentConfigs", api.list_metadata(&ListParams::default().limit(1))).await?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn canary(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>, ClusterError> {
