@@ -1,8 +1,9 @@
 //! Releases of OpenShift's DeploymentConfig. Its kind comes from a definition and its controller is the sandbox's; on a real
 //! control plane the ReplicationControllers are that one's own.
 
-use crate::world::{Start, World, creations, deployment_configs, not_run, promotions, resource, services};
+use crate::world::{Start, World, creations, deployment_configs, kill, not_run, promotions, resource, services};
 use keeper_sandbox::controllers;
+use keeper_sandbox::faults::{Fault, HookPoint, Matcher, When};
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -145,6 +146,38 @@ async fn where_the_server_passes_over_the_version_the_promotion_is_instantiated_
     let requests = world.requests();
     let asked: Vec<_> = requests.iter().filter(|request| request.subresource == "instantiate").collect();
     assert_eq!(asked.len(), 2, "{}", world.report().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_dies_around_instantiate_leaves_one_rollout_a_release() {
+    if real() {
+        return not_run("an operator that dies around instantiate: only OpenShift has that door");
+    }
+    let mut definition = controllers::deployment_config_definition();
+    definition["metadata"]["annotations"] = json!({"sandbox.canary-keeper.dev/instantiate-only": "true"});
+    let (world, _controller) = world(definition).await;
+    let first = world.push("1", &[]);
+    deploy(&world, &first, json!([]), json!({"app": "shop"})).await;
+    instantiate(&world).await;
+    rolled_out(&world, 1).await;
+    world.start_operator();
+    world.operator_ready().await;
+    let door = || Matcher::any().resource("deploymentconfigs").subresource("instantiate");
+    for (version, refused, point) in [(2, true, HookPoint::Before), (3, false, HookPoint::Committed)] {
+        let rule = refused.then(|| world.faults().add(door(), When::Always, Fault::Refuse));
+        let operator = world.operator();
+        world.faults().at(door(), 1, point, move |_| kill(&operator));
+        let new = world.push(&format!("{version}"), &[]);
+        world.until("the operator is dead", async || !world.operator_lives()).await;
+        if let Some(rule) = rule {
+            assert_eq!(world.deployment_now().await.data["status"]["latestVersion"], version - 1);
+            world.faults().remove(rule);
+        }
+        world.start_operator();
+        world.until_promoted(&new).await;
+        rolled_out(&world, version).await;
+    }
+    assert_eq!(promotions(&world.requests()).len(), 2, "{}", world.report().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
