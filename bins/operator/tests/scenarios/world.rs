@@ -429,20 +429,22 @@ impl World {
 
     /// The Events of any workload: reason and note.
     pub async fn events_of(&self, name: &str) -> Vec<(String, String)> {
-        let kind = resource("events.k8s.io", "v1", "Event", "events");
-        let list = self.api(&kind).list(&ListParams::default()).await.unwrap();
-        let text = |event: &DynamicObject, key: &str| event.data[key].as_str().unwrap_or_default().to_owned();
-        let ours = list.items.iter().filter(|event| event.data["regarding"]["name"] == name);
-        ours.map(|event| (text(event, "reason"), text(event, "note"))).collect()
+        let mut ours = self.our_events().await;
+        ours.retain(|event| event.data["regarding"]["name"] == name);
+        ours.iter().map(words).collect()
     }
 
-    /// The Events of the workload: reason and note.
+    /// The Events that we told: reason and note.
     pub async fn events(&self) -> Vec<(String, String)> {
+        self.our_events().await.iter().map(words).collect()
+    }
+
+    /// A real cluster's controllers tell Events of the same workloads.
+    async fn our_events(&self) -> Vec<DynamicObject> {
         let kind = resource("events.k8s.io", "v1", "Event", "events");
-        let list = self.api(&kind).list(&ListParams::default()).await.unwrap();
-        let text = |event: &DynamicObject, key: &str| event.data[key].as_str().unwrap_or_default().to_owned();
-        let ours = list.items.iter().filter(|event| event.data["reportingController"] == "canary-keeper.dev/operator");
-        ours.map(|event| (text(event, "reason"), text(event, "note"))).collect()
+        let mut all = self.api(&kind).list(&ListParams::default()).await.unwrap().items;
+        all.retain(|event| event.data["reportingController"] == "canary-keeper.dev/operator");
+        all
     }
 
     // Waiting.
@@ -541,6 +543,12 @@ impl World {
             self.log()
         )
     }
+}
+
+/// An Event's reason and note.
+fn words(event: &DynamicObject) -> (String, String) {
+    let text = |key: &str| event.data[key].as_str().unwrap_or_default().to_owned();
+    (text("reason"), text("note"))
 }
 
 impl Drop for World {
