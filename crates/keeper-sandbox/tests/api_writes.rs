@@ -549,7 +549,7 @@ async fn services_get_addresses_from_the_range() {
     api.post(&services, outside).await.refused(422, "Invalid", "not in the valid range");
     let headless = api.post(&services, service("h", json!({ "ports": ports, "clusterIP": "None" }))).await.expect(201);
     assert_eq!(headless["spec"]["clusterIPs"], json!(["None"]));
-    api.post(&services, service("0x", json!({ "ports": ports }))).await.refused(422, "Invalid", "a DNS-1035 label");
+    api.post(&services, service("x.", json!({ "ports": ports }))).await.refused(422, "Invalid", "RFC 1123 label");
     api.post(&services, service("n", json!({}))).await.refused(422, "Invalid", "spec.ports: Required value");
     let node = api.post(&services, service("np", json!({ "ports": ports, "type": "NodePort" }))).await.expect(201);
     assert_eq!(node["spec"]["ports"][0]["nodePort"], 30_000);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, Target, Write};
+use super::cluster::{Cluster, Target, Write, other_uid};
 use super::object::{self, child};
 use super::status::Status;
 
@@ -10,6 +10,9 @@ impl Cluster {
     /// Assigns a pod to the node that a `Binding` names.
     pub(crate) fn bind(&mut self, target: &Target, binding: &Value, write: Write) -> Result<Value, Status> {
         let name = &target.name;
+        if object::name(binding) != name {
+            return Err(Status::bad_request("name in URL does not match name in Binding object"));
+        }
         let node = object::text(binding, "/target/name").unwrap_or_default();
         if node.is_empty() {
             return Err(Status::new(500, "", "target.name: Required value"));
@@ -22,9 +25,7 @@ impl Cluster {
         };
         let uid = object::uid(binding);
         if !uid.is_empty() && uid != object::uid(&pod) {
-            let why =
-                format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", object::uid(&pod));
-            return refuse(&why);
+            return Err(Status::conflict(&target.resource, name, &other_uid(&target.resource, &pod, uid)));
         }
         if object::is_being_deleted(&pod) {
             return refuse(&format!("pod {name} is being deleted, cannot be assigned to a host"));

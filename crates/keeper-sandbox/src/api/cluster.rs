@@ -97,8 +97,15 @@ impl Cluster {
         if !errors.is_empty() {
             return Err(Status::invalid(resource, &name, &errors));
         }
-        if self.store.get(&resource.storage, object::namespace(&new), &name).is_some() {
-            return Err(Status::already_exists(resource, &name));
+        if let Some(other) = self.store.get(&resource.storage, object::namespace(&new), &name) {
+            let mut refused = Status::already_exists(resource, &name);
+            if object::is_being_deleted(&other) {
+                refused.message = format!("object is being deleted: {}", refused.message);
+            }
+            if object::text(&new, "/metadata/generateName").is_some_and(|prefix| !prefix.is_empty()) {
+                refused.message.push_str(", the server was not able to generate a unique name for the object");
+            }
+            return Err(refused);
         }
         if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
             establish(&mut new, write.now);
@@ -111,6 +118,12 @@ impl Cluster {
         }
         let stored = self.store.put(&resource.storage, new);
         Ok(convert::served(resource, &stored))
+    }
+
+    /// Creates what a replace did not find.
+    pub(crate) fn create_named(&mut self, target: &Target, body: Value, write: Write) -> Result<Value, Status> {
+        named_as(target, object::name(&body))?;
+        self.create(target, body, write)
     }
 
     /// The body's namespace must be the path's, and must exist and not be going away.
@@ -192,8 +205,9 @@ impl Cluster {
             && object::number(&new, "/metadata/deletionGracePeriodSeconds").unwrap_or_default() == 0
             && !resource.is("", "namespaces");
         if finished {
-            self.store.put(&resource.storage, new.clone());
-            return self.remove(resource, &new).unwrap_or_else(|| Arc::new(new));
+            // The last change and the removal are one; the client is shown the version that it changed.
+            self.remove(resource, &new);
+            return Arc::new(new);
         }
         if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
             self.resources.define(&new);
@@ -273,11 +287,7 @@ fn establish(crd: &mut Value, now: Timestamp) {
 /// Checks that a write is about this very object in its present version, and keeps what no client can change.
 fn same_object(target: &Target, old: &Value, new: &mut Value, by: By) -> Result<(), Status> {
     let resource = &target.resource;
-    let given = object::name(new);
-    if given != target.name {
-        let message = format!("the name of the object ({given}) does not match the name on the URL ({})", target.name);
-        return Err(Status::bad_request(message));
-    }
+    named_as(target, object::name(new))?;
     let given = object::namespace(new);
     if !given.is_empty() && given != target.namespace {
         return Err(Status::bad_request(
@@ -287,15 +297,22 @@ fn same_object(target: &Target, old: &Value, new: &mut Value, by: By) -> Result<
     let (uid, stored_uid) = (object::uid(new).to_owned(), object::uid(old));
     if !uid.is_empty() && uid != stored_uid {
         if by == By::Patch {
-            return Err(Status::invalid(resource, &target.name, &[FieldError::immutable("metadata.uid", json!(uid))]));
+            let fault = FieldError::immutable("metadata.uid", json!(uid));
+            // Most kinds look at it twice.
+            let once = matches!(resource.plural.as_str(), "events" | "poddisruptionbudgets" | "endpointslices");
+            let faults = if once { vec![fault] } else { vec![fault.clone(), fault] };
+            return Err(Status::invalid(resource, &target.name, &faults));
         }
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {stored_uid}");
+        let why = other_uid(resource, old, &uid);
         return Err(Status::conflict(resource, &target.name, &why));
     }
     let version = object::resource_version(new);
     if version.is_empty() && must_name_version(resource) {
         let error = FieldError::invalid("metadata.resourceVersion", json!(0), "must be specified for an update");
-        return Err(Status::invalid(resource, &target.name, &[error]));
+        let mut refused = Status::invalid(resource, &target.name, &[error]);
+        refused.message = refused.message.replacen(&resource.qualified_kind(), &resource.qualified(), 1);
+        object::set(&mut refused.details, "kind", json!(resource.plural));
+        return Err(refused);
     }
     if !version.is_empty() && version != object::resource_version(old) {
         return Err(Status::modified(resource, &target.name));
@@ -317,6 +334,29 @@ fn same_object(target: &Target, old: &Value, new: &mut Value, by: By) -> Result<
         object::take_over(metadata, &was, field);
     }
     Ok(())
+}
+
+/// Whether an object has the name that the path says.
+pub(crate) fn named_as(target: &Target, given: &str) -> Result<(), Status> {
+    let name = &target.name;
+    if given == name {
+        return Ok(());
+    }
+    Err(Status::bad_request(if given.is_empty() {
+        format!("the name of the object ({name} based on URL) was undeterminable: name must be provided")
+    } else {
+        format!("the name of the object ({given}) does not match the name on the URL ({name})")
+    }))
+}
+
+/// Why a write that names another uid conflicts, in the words of the real server's storage.
+pub(crate) fn other_uid(resource: &ResourceType, old: &Value, uid: &str) -> String {
+    format!(
+        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
+         UID in precondition: {uid}, UID in object meta: {}",
+        resource.registry_key(object::namespace(old), object::name(old)),
+        object::uid(old)
+    )
 }
 
 /// Whether an update without a resourceVersion is refused.
@@ -356,6 +396,7 @@ fn bump_generation(resource: &ResourceType, old: &Value, new: &mut Value) {
         Generation::Spec => differs("/spec"),
         Generation::SpecAndAnnotations => differs("/spec") || differs("/metadata/annotations"),
         Generation::AllButStatus => {
+            let labels = resource.is("discovery.k8s.io", "endpointslices") && differs("/metadata/labels");
             let rest = |of: &Value| {
                 let mut rest = of.clone();
                 object::remove(&mut rest, "metadata");
@@ -364,7 +405,7 @@ fn bump_generation(resource: &ResourceType, old: &Value, new: &mut Value) {
                 }
                 rest
             };
-            rest(old) != rest(new)
+            labels || rest(old) != rest(new)
         }
     };
     if moved {

@@ -21,6 +21,7 @@ pub(crate) fn object(resource: &ResourceType, mut body: Value) -> Result<Value, 
     let wrong_kind = !kind.is_empty() && kind != resource.kind;
     let wrong_version = !version.is_empty() && version != resource.api_version();
     if wrong_kind || wrong_version {
+        let version = version.rsplit('/').next().unwrap_or_default();
         return Err(Status::bad_request(format!(
             "{} in version {version:?} cannot be handled as a {}: expected {}, {}",
             if kind.is_empty() { &resource.kind } else { &kind },
@@ -29,8 +30,10 @@ pub(crate) fn object(resource: &ResourceType, mut body: Value) -> Result<Value, 
             resource.kind,
         )));
     }
+    let metadata = body.get("metadata").is_none_or(|metadata| metadata.is_object() || metadata.is_null());
     finish(resource, &mut body);
-    typed(resource, &body).map_err(|fault| {
+    let checked = if metadata { typed(resource, &body) } else { Err("metadata is no object".into()) };
+    checked.map_err(|fault| {
         let (kind, version) = (&resource.kind, &resource.version);
         Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {fault}"))
     })?;
@@ -58,6 +61,11 @@ fn finish(resource: &ResourceType, body: &mut Value) {
     object::child(body, "metadata");
     if !resource.custom {
         drop_nulls(body);
+        for field in ["data", "binaryData", "stringData"] {
+            if object::map(body, &format!("/{field}")).is_some_and(serde_json::Map::is_empty) {
+                object::remove(body, field);
+            }
+        }
     }
     let metadata = object::child(body, "metadata");
     for field in ["labels", "annotations", "ownerReferences", "finalizers"] {

@@ -20,10 +20,12 @@ pub(crate) fn apply(resource: &ResourceType, of: &mut Value) {
         ("", "namespaces") => namespace(of),
         ("apps", "deployments") => {
             deployment(child(of, "spec"));
+            child(child(of, "spec"), "template");
             template(of);
         }
         ("apps", "replicasets") => {
             default(child(of, "spec"), "replicas", || json!(1));
+            child(child(of, "spec"), "template");
             template(of);
         }
         ("apps", "statefulsets") => {
@@ -40,6 +42,12 @@ pub(crate) fn apply(resource: &ResourceType, of: &mut Value) {
         }
         ("autoscaling", "horizontalpodautoscalers") => default(child(of, "spec"), "minReplicas", || json!(1)),
         ("discovery.k8s.io", "endpointslices") => endpoint_slice(of),
+        (_, "events") => event(of),
+        ("", "endpoints") => {
+            for port in items(of, "subsets").flat_map(|subset| items(subset, "ports")) {
+                default(port, "protocol", || json!("TCP"));
+            }
+        }
         _ => {}
     }
 }
@@ -47,7 +55,7 @@ pub(crate) fn apply(resource: &ResourceType, of: &mut Value) {
 fn namespace(of: &mut Value) {
     let name = object::name(of).to_owned();
     default(child(of, "spec"), "finalizers", || json!(["kubernetes"]));
-    default(child(child(of, "metadata"), "labels"), "kubernetes.io/metadata.name", || json!(name));
+    object::set(child(child(of, "metadata"), "labels"), "kubernetes.io/metadata.name", json!(name));
 }
 
 fn deployment(spec: &mut Value) {
@@ -263,7 +271,21 @@ fn service(spec: &mut Value) {
     }
 }
 
+/// Fields that are served also when they say nothing.
+fn event(of: &mut Value) {
+    for field in ["eventTime", "firstTimestamp", "lastTimestamp"] {
+        default(of, field, || Value::Null);
+    }
+    for field in ["reportingComponent", "reportingInstance"] {
+        default(of, field, || json!(""));
+    }
+    default(of, "source", || json!({}));
+}
+
 fn endpoint_slice(of: &mut Value) {
+    for endpoint in items(of, "endpoints") {
+        default(endpoint, "conditions", || json!({}));
+    }
     for port in items(of, "ports") {
         default(port, "name", || json!(""));
         default(port, "protocol", || json!("TCP"));

@@ -10,7 +10,7 @@ use super::convert;
 use super::object::{self, set_meta};
 use super::resources::ResourceType;
 use super::selector::{LabelSelector, Selection};
-use super::status::{self, Status};
+use super::status::{self, FieldError, Status};
 
 /// `DeleteOptions`, as sent in the body or the query.
 #[derive(Debug, Clone, Default)]
@@ -33,14 +33,25 @@ impl DeleteOptions {
                 Some(if orphan { "Orphan" } else { "Background" }.to_owned())
             }),
         };
+        let dry_run = object::list(options, "/dryRun");
+        if dry_run.iter().any(|value| value.as_str() != Some("All")) {
+            let error = FieldError::not_supported("dryRun", Value::Array(dry_run.to_vec()), &["All"]);
+            return Err(Status::invalid_options("DeleteOptions", &error));
+        }
         if let Some(policy) = &read.propagation
             && !matches!(policy.as_str(), "Orphan" | "Background" | "Foreground")
         {
-            let message = format!(
-                "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {policy:?}: \
-                 supported values: \"Foreground\", \"Background\", \"Orphan\""
-            );
-            return Err(Status::new(422, "Invalid", message));
+            let supported = ["Foreground", "Background", "Orphan", "nil"];
+            let error = FieldError::not_supported("propagationPolicy", json!(policy), &supported);
+            return Err(Status::invalid_options("DeleteOptions", &error));
+        }
+        if of_text("/propagationPolicy").is_some() && options.get("orphanDependents").is_some_and(|o| !o.is_null()) {
+            let policy = json!(read.propagation);
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            return Err(Status::invalid_options(
+                "DeleteOptions",
+                &FieldError::invalid("propagationPolicy", policy, why),
+            ));
         }
         Ok(read)
     }
@@ -61,7 +72,17 @@ impl Cluster {
         let waits =
             grace > 0 || !object::list(&new, "/metadata/finalizers").is_empty() || resource.is("", "namespaces");
         if !waits {
-            let last = if write.dry_run { old } else { self.remove(&resource, &old).unwrap_or(old) };
+            if resource.is("", "pods") {
+                // A pod is marked before it goes, also when it goes at once.
+                mark_deleted(&resource, &old, &mut new, 0, write.now);
+            }
+            if write.dry_run {
+                return Ok(farewell(&resource, &new));
+            }
+            if new != *old {
+                self.store.put(&resource.storage, new.clone());
+            }
+            let last = self.remove(&resource, &new).unwrap_or(old);
             return Ok(farewell(&resource, &last));
         }
         mark_deleted(&resource, &old, &mut new, grace, write.now);
@@ -99,7 +120,12 @@ impl Cluster {
                 ..target.clone()
             };
             self.delete(&one, options, write)?;
-            items.push(convert::served(resource, &object));
+            let mut item = convert::served(resource, &object);
+            if !resource.custom {
+                object::remove(&mut item, "apiVersion");
+                object::remove(&mut item, "kind");
+            }
+            items.push(item);
         }
         Ok(json!({
             "kind": resource.list_kind, "apiVersion": resource.api_version(),
@@ -107,10 +133,10 @@ impl Cluster {
         }))
     }
 
-    /// Takes an object out of the store, with what hangs on it in the server itself.
+    /// Takes an object out of the store, with what hangs on it in the server itself. `object` is its last state.
     pub(crate) fn remove(&mut self, resource: &ResourceType, object: &Value) -> Option<Arc<Value>> {
-        let (namespace, name) = (object::namespace(object).to_owned(), object::name(object).to_owned());
-        let last = self.store.remove(&resource.storage, &namespace, &name);
+        let last = self.store.remove_as(&resource.storage, object);
+        let namespace = object::namespace(object).to_owned();
         if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
             self.forget_custom_resources(object);
         }
@@ -159,8 +185,7 @@ impl Cluster {
         if let Some(kind) = object::text(body, "/kind").filter(|k| *k != "Eviction") {
             return Err(Status::bad_request(format!("expected an Eviction, got kind {kind:?}")));
         }
-        let named = object::name(body);
-        if !named.is_empty() && named != target.name {
+        if object::name(body) != target.name {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));
         }
         let pod = self.stored(target)?;
@@ -253,10 +278,10 @@ fn counts_for_budgets(pod: &Value) -> bool {
 fn preconditions(resource: &ResourceType, old: &Value, options: &DeleteOptions) -> Result<(), Status> {
     let name = object::name(old);
     let refuse = |why: String| {
-        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.kind);
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.qualified_kind());
         let mut details = json!({ "name": name, "kind": resource.kind });
-        if !resource.group.is_empty() {
-            object::set(&mut details, "group", json!(resource.group));
+        if !resource.object_group().is_empty() {
+            object::set(&mut details, "group", json!(resource.object_group()));
         }
         Err(Status { details, ..Status::new(409, "Conflict", message) })
     };
@@ -321,7 +346,9 @@ fn mark_deleted(resource: &ResourceType, old: &Value, new: &mut Value, grace: i6
     }
     let at = now.checked_add(SignedDuration::from_secs(grace)).unwrap_or(now);
     set_meta(new, "deletionTimestamp", json!(object::seconds(at)));
-    set_meta(new, "deletionGracePeriodSeconds", json!(grace));
+    if !resource.is("", "namespaces") {
+        set_meta(new, "deletionGracePeriodSeconds", json!(grace));
+    }
     if let Some(generation) = object::number(old, "/metadata/generation") {
         set_meta(new, "generation", json!(generation + 1));
     }

@@ -30,7 +30,7 @@ const MAX_BODY: usize = 3 * 1024 * 1024;
 /// What a request ends in.
 enum Answer {
     Json(u16, Value),
-    Text(&'static str),
+    Text(u16, &'static str),
     Watch(Box<Watch>),
     Log(LogRequest, Target),
 }
@@ -50,7 +50,7 @@ pub(crate) async fn handle(State(server): State<Arc<Server>>, request: Request) 
         Err(error) => Err(Status::bad_request(format!("the body can't be read: {error}"))),
     };
     let code = match &answer {
-        Ok(Answer::Json(code, _)) => *code,
+        Ok(Answer::Json(code, _) | Answer::Text(code, _)) => *code,
         Ok(_) => 200,
         Err(status) => status.code,
     };
@@ -76,7 +76,7 @@ fn answer(server: &Arc<Server>, parts: &Parts, query: &Query, body: &Bytes, now:
 
 fn answer_other(server: &Server, parts: &Parts, query: &Query, path: &str) -> Result<Answer, Status> {
     match path {
-        "/healthz" | "/livez" | "/readyz" => return Ok(Answer::Text("ok")),
+        "/healthz" | "/livez" | "/readyz" => return Ok(Answer::Text(200, "ok")),
         "/version" | "/version/" => return Ok(Answer::Json(200, discovery::version())),
         "/sandbox/requests" => {
             let after = query.number("after")?.unwrap_or_default();
@@ -98,8 +98,15 @@ fn answer_other(server: &Server, parts: &Parts, query: &Query, path: &str) -> Re
     let address = server.address.to_string();
     discovery::answer(&cluster.resources, path, aggregated, &address)
         .or_else(|| openapi::answer(&cluster.resources, path))
-        .map(|found| Answer::Json(200, found))
-        .ok_or_else(Status::no_such_path)
+        .map_or_else(|| no_such_page(path), |found| Ok(Answer::Json(200, found)))
+}
+
+/// Only below what is served is the answer an object.
+fn no_such_page(path: &str) -> Result<Answer, Status> {
+    if path.starts_with("/api/") || path.starts_with("/apis/") && path.trim_matches('/').split('/').count() > 2 {
+        return Err(Status::no_such_path());
+    }
+    Ok(Answer::Text(404, "404 page not found\n"))
 }
 
 fn answer_resource(
@@ -118,16 +125,16 @@ fn answer_resource(
         return Err(Status::no_such_path());
     }
     let target = Target { resource, namespace: path.namespace, name: path.name, subresource: path.subresource };
-    let form = Form::accepted(&parts.headers);
+    let form = Form::accepted(&parts.headers)?;
     if matches!(parts.method, Method::GET | Method::HEAD) {
         return read(server, &mut cluster, target, query, form, now);
     }
     // A delete with a body is told by the body alone, as on the real server.
     let by_body = parts.method == Method::DELETE && !body.is_empty();
-    if resource_wide_create(&parts.method, &target) {
+    if of_nowhere(&parts.method, &target) {
         return Err(Status::method_not_allowed());
     }
-    let write = Write { dry_run: !by_body && query.dry_run()?, now };
+    let write = Write { dry_run: !by_body && query.dry_run(&parts.method)?, now };
     let (code, object) = change(&mut cluster, parts, &target, query, body, write)?;
     drop(cluster);
     let shaped = if object.get("kind").and_then(Value::as_str) == Some(&target.resource.kind) {
@@ -138,9 +145,15 @@ fn answer_resource(
     Ok(Answer::Json(code, shaped))
 }
 
-/// A namespaced object can't be created without saying where.
-fn resource_wide_create(method: &Method, target: &Target) -> bool {
-    *method == Method::POST && target.resource.namespaced && target.namespace.is_empty()
+/// A namespaced object can't be created without saying where, nor can all be deleted everywhere, nor all namespaces.
+fn of_nowhere(method: &Method, target: &Target) -> bool {
+    let everywhere = target.resource.namespaced && target.namespace.is_empty();
+    let namespaces = target.resource.is("", "namespaces") && target.name.is_empty();
+    match *method {
+        Method::POST => everywhere,
+        Method::DELETE => everywhere || namespaces,
+        _ => false,
+    }
 }
 
 fn read(
@@ -159,6 +172,10 @@ fn read(
     }
     match target.subresource.as_str() {
         "" | "status" => {
+            let wanted = query.version().map_err(|fault| Status::new(500, "", fault))?;
+            if wanted > cluster.store.version() {
+                return Err(list::too_large(wanted, cluster.store.version()));
+            }
             let object = cluster.get(&target)?;
             Ok(Answer::Json(200, list::shape(&target.resource, object, form, true, now)))
         }
@@ -203,6 +220,9 @@ fn change(
         }
         ("PUT", "" | "status", true) => {
             let body = parse_object(&media, body, &target.resource.kind)?;
+            if target.subresource.is_empty() && created_by_update(&target.resource) && cluster.stored(target).is_err() {
+                return cluster.create_named(target, body, write).map(|created| (201, created));
+            }
             cluster.update(target, body, By::Put, write).map(|updated| (200, updated))
         }
         ("PUT", "scale", true) => {
@@ -235,6 +255,14 @@ fn change(
     }
 }
 
+/// Kinds whose objects a replace makes when they are not there.
+fn created_by_update(resource: &super::resources::ResourceType) -> bool {
+    matches!(
+        (resource.group.as_str(), resource.plural.as_str()),
+        ("", "services" | "endpoints" | "events") | ("events.k8s.io", "events") | ("coordination.k8s.io", "leases")
+    )
+}
+
 /// Reads a JSON, YAML or protobuf body.
 fn parse_object(media: &str, body: &Bytes, kind: &str) -> Result<Value, Status> {
     let unreadable = |fault: String| {
@@ -243,9 +271,11 @@ fn parse_object(media: &str, body: &Bytes, kind: &str) -> Result<Value, Status> 
         ))
     };
     match media {
-        "application/json" | "" | "*/*" => {
-            serde_json::from_slice(body).map_err(|e| unreadable(format!("json parse error: {e}")))
-        }
+        "application/json" | "" | "*/*" => match serde_json::from_slice(body) {
+            Ok(read @ Value::Object(_)) => Ok(read),
+            Ok(_) => Err(unreadable("json parse error: the body is no object".into())),
+            Err(e) => Err(unreadable(format!("json parse error: {e}"))),
+        },
         "application/yaml" | "application/x-yaml" | "text/yaml" => {
             let text = std::str::from_utf8(body).map_err(|e| unreadable(format!("yaml parse error: {e}")))?;
             serde_saphyr::from_str(text).map_err(|e| unreadable(format!("yaml parse error: {e}")))
@@ -253,7 +283,7 @@ fn parse_object(media: &str, body: &Bytes, kind: &str) -> Result<Value, Status> 
         "application/vnd.kubernetes.protobuf" => protobuf::read(body).map_err(Status::unsupported_media_type),
         _ => Err(Status::unsupported_media_type(
             "the body of the request was in an unknown format - accepted media types include: application/json, \
-             application/yaml",
+             application/yaml, application/vnd.kubernetes.protobuf",
         )),
     }
 }
@@ -261,7 +291,7 @@ fn parse_object(media: &str, body: &Bytes, kind: &str) -> Result<Value, Status> 
 fn respond(server: &Arc<Server>, parts: &Parts, answer: Answer) -> Response {
     match answer {
         Answer::Json(code, value) => json_response(code, parts, &value),
-        Answer::Text(text) => build(200, "text/plain; charset=utf-8", Body::from(text)),
+        Answer::Text(code, text) => build(code, "text/plain; charset=utf-8", Body::from(text)),
         Answer::Watch(watch) => {
             let (to, from) = mpsc::channel(64);
             let versions = Arc::clone(server);

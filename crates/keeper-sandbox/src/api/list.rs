@@ -13,7 +13,7 @@ use super::cluster::{Cluster, Target};
 use super::request::{Form, Query};
 use super::resources::ResourceType;
 use super::selector::Selection;
-use super::status::Status;
+use super::status::{FieldError, Status};
 use super::store::Key;
 use super::{convert, object, table};
 
@@ -35,6 +35,7 @@ pub(crate) fn list(
     let resource = &target.resource;
     let selection = query.selection(&target.namespace, "")?;
     check_fields(resource, &selection)?;
+    check_versions(query)?;
     let limit = query.number("limit")?.unwrap_or_default();
     let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0);
     let (objects, version, after) = snapshot(cluster, resource, query)?;
@@ -93,6 +94,31 @@ fn snapshot(cluster: &Cluster, resource: &ResourceType, query: &Query) -> Result
     Ok((at(current, "unreachable: the present is never too old")?, current, None))
 }
 
+/// Which versions may be asked for in which way.
+fn check_versions(query: &Query) -> Result<(), Status> {
+    let refuse = |error: FieldError| Err(Status::invalid_options("ListOptions", &error));
+    let (version, rule) = (query.get("resourceVersion"), query.get("resourceVersionMatch"));
+    let forbidden = |why: &str| FieldError::forbidden("resourceVersionMatch", why);
+    match (rule, version) {
+        (Some(_), None) => {
+            return refuse(forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided"));
+        }
+        (Some("Exact"), Some("0")) => {
+            return refuse(forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+        }
+        (None | Some("Exact" | "NotOlderThan"), _) => {}
+        (Some(other), _) => {
+            let supported = ["Exact", "NotOlderThan", ""];
+            return refuse(FieldError::not_supported("resourceVersionMatch", json!(other), &supported));
+        }
+    }
+    if query.get("continue").is_some() && version.is_some_and(|version| version != "0") {
+        return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+    }
+    query.version().map_err(|fault| Status::bad_request(format!("invalid resource version: {fault}")))?;
+    Ok(())
+}
+
 /// The answer to a resourceVersion that this server has not reached.
 pub(crate) fn too_large(wanted: u64, current: u64) -> Status {
     let cause = json!({ "reason": "ResourceVersionTooLarge", "message": "Too large resource version" });
@@ -108,7 +134,6 @@ pub(crate) fn check_fields(resource: &ResourceType, selection: &Selection) -> Re
     let has_more = matches!(
         (resource.group.as_str(), resource.plural.as_str()),
         ("", "pods" | "events" | "nodes" | "namespaces" | "services" | "secrets" | "replicationcontrollers")
-            | ("apps", "replicasets")
             | ("batch", "jobs")
             | ("events.k8s.io", "events")
     );
@@ -158,7 +183,8 @@ fn wrap(resource: &ResourceType, items: Vec<Value>, metadata: &Value, form: Form
         Form::Table => table::table(resource, &items, metadata, true, now),
         Form::Metadata => json!({
             "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
-            "items": items.iter().map(partial).collect::<Vec<_>>(),
+            // Like the real server's: nothing, not an empty list.
+            "items": (!items.is_empty()).then(|| items.iter().map(partial).collect::<Vec<_>>()),
         }),
         Form::Full => {
             // Like the real server's, the items of a built-in list don't repeat what the list says.
@@ -182,7 +208,10 @@ pub(crate) fn shape(resource: &ResourceType, object: Value, form: Form, headers:
         Form::Full => object,
         Form::Metadata => partial(&object),
         Form::Table => {
-            let metadata = json!({ "resourceVersion": object::resource_version(&object) });
+            let metadata = match object::resource_version(&object) {
+                "" => json!({}),
+                version => json!({ "resourceVersion": version }),
+            };
             table::table(resource, std::slice::from_ref(&object), &metadata, headers, now)
         }
     }

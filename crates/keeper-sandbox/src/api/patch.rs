@@ -57,20 +57,36 @@ impl PatchKind {
 }
 
 fn apply_json(object: &Value, patch: &Value) -> Result<Value, Status> {
-    let operations: json_patch::Patch =
-        serde_json::from_value(patch.clone()).map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))?;
-    if operations.0.len() > MAX_OPERATIONS {
+    let operations = patch.as_array().map_or(&[][..], Vec::as_slice);
+    if !(patch.is_array() || patch.is_null()) || !operations.iter().all(Value::is_object) {
+        return Err(Status::bad_request("error decoding patch: a JSON patch is a list of operations"));
+    }
+    if operations.len() > MAX_OPERATIONS {
         let message = format!(
             "Request entity too large: The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}",
-            operations.0.len()
+            operations.len()
         );
-        return Err(Status { details: json!({}), ..Status::new(413, "RequestEntityTooLarge", message) });
+        return Err(Status::new(413, "RequestEntityTooLarge", message));
     }
     let mut patched = object.clone();
-    // The real server says no more than this, whichever operation failed.
-    json_patch::patch(&mut patched, &operations).map_err(|_| Status {
-        details: json!({}),
-        ..Status::new(422, "Invalid", "the server rejected our request due to an error in our request")
-    })?;
+    for operation in operations {
+        // The real server's patch finds null where nothing is, and takes a missing value for null.
+        let of = |key: &str| operation.get(key);
+        let absent = of("path").and_then(Value::as_str).is_some_and(|path| patched.pointer(path).is_none());
+        if of("op") == Some(&json!("test")) && of("value").is_none_or(Value::is_null) && absent {
+            continue;
+        }
+        let mut operation = operation.clone();
+        if of("op") == Some(&json!("replace")) {
+            super::object::default(&mut operation, "value", || Value::Null);
+        }
+        // It says no more than this, whichever operation failed.
+        let refused = || Status {
+            details: json!({}),
+            ..Status::new(422, "Invalid", "the server rejected our request due to an error in our request")
+        };
+        let operation: json_patch::PatchOperation = serde_json::from_value(operation).map_err(|_| refused())?;
+        json_patch::patch(&mut patched, &[operation]).map_err(|_| refused())?;
+    }
     Ok(patched)
 }

@@ -6,7 +6,7 @@ use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
 use super::selector::{FieldSelector, LabelSelector, Selection};
-use super::status::Status;
+use super::status::{FieldError, Status};
 
 /// A path under `/api` or `/apis`, taken apart. Empty where the path names none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,18 +76,32 @@ impl Query {
     }
 
     /// Whether the write is to be made in thought only.
-    pub(crate) fn dry_run(&self) -> Result<bool, Status> {
+    pub(crate) fn dry_run(&self, method: &Method) -> Result<bool, Status> {
+        let options = match method.as_str() {
+            "PUT" => "UpdateOptions",
+            "PATCH" => "PatchOptions",
+            "DELETE" => "DeleteOptions",
+            _ => "CreateOptions",
+        };
         match self.get("dryRun") {
             None => Ok(false),
             Some("All") => Ok(true),
-            Some(other) => Err(Status::new(
-                422,
-                "Invalid",
-                format!(
-                    "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [{other:?}]: supported values: \"All\""
-                ),
-            )),
+            Some(other) => {
+                let error = FieldError::not_supported("dryRun", json!([other]), &["All"]);
+                Err(Status::invalid_options(options, &error))
+            }
         }
+    }
+
+    /// The version that is asked for; 0 without one.
+    ///
+    /// # Errors
+    /// It is no version. The words are the real server's.
+    pub(crate) fn version(&self) -> Result<u64, String> {
+        let wanted = self.get("resourceVersion").unwrap_or("0");
+        wanted.parse().map_err(|_| {
+            format!("resourceVersion: Invalid value: {wanted:?}: strconv.ParseUint: parsing {wanted:?}: invalid syntax")
+        })
     }
 
     pub(crate) fn selection(&self, namespace: &str, name: &str) -> Result<Selection, Status> {
@@ -140,21 +154,32 @@ pub(crate) enum Form {
 
 impl Form {
     /// The first form in the `Accept` header that is known here.
-    pub(crate) fn accepted(headers: &HeaderMap) -> Self {
+    ///
+    /// # Errors
+    /// 406, when there is none. Clients that also take protobuf are given JSON.
+    pub(crate) fn accepted(headers: &HeaderMap) -> Result<Self, Status> {
         let accept = headers.get(http::header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        if accept.trim().is_empty() {
+            return Ok(Self::Full);
+        }
+        let mut refused = Status::not_acceptable();
         for media in accept.split(',').map(str::trim) {
             let mut parts = media.split(';').map(str::trim);
-            if !matches!(parts.next(), Some("application/json" | "*/*")) {
+            let known = matches!(parts.next(), Some("application/json" | "application/*" | "*/*"));
+            let parameters: Vec<&str> = parts.collect();
+            let of = |key: &str| parameters.iter().find_map(|p| p.strip_prefix(key)?.strip_prefix('='));
+            if !known {
                 continue;
             }
-            match parts.find_map(|p| p.strip_prefix("as=")) {
-                None => return Self::Full,
-                Some("Table") => return Self::Table,
-                Some("PartialObjectMetadata" | "PartialObjectMetadataList") => return Self::Metadata,
-                Some(_) => {}
+            let meta = of("g") == Some("meta.k8s.io") && of("v") == Some("v1");
+            match of("as") {
+                None => return Ok(Self::Full),
+                Some("Table") if meta => return Ok(Self::Table),
+                Some("PartialObjectMetadata" | "PartialObjectMetadataList") if meta => return Ok(Self::Metadata),
+                Some(_) => refused = Status::unknown_form(),
             }
         }
-        Self::Full
+        Err(refused)
     }
 }
 
@@ -190,11 +215,12 @@ mod tests {
         let form = |accept: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert("accept", accept.parse().unwrap());
-            Form::accepted(&headers)
+            Form::accepted(&headers).ok()
         };
-        assert_eq!(form("application/json;as=Table;v=v1;g=meta.k8s.io,application/json"), Form::Table);
-        assert_eq!(form("application/vnd.kubernetes.protobuf,application/json"), Form::Full);
-        assert_eq!(form("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"), Form::Metadata);
-        assert_eq!(form("application/json;as=Other,*/*"), Form::Full);
+        assert_eq!(form("application/json;as=Table;v=v1;g=meta.k8s.io,application/json"), Some(Form::Table));
+        assert_eq!(form("application/vnd.kubernetes.protobuf,application/json"), Some(Form::Full));
+        assert_eq!(form("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"), Some(Form::Metadata));
+        assert_eq!(form("application/json;as=Other,*/*"), Some(Form::Full));
+        assert_eq!(form("text/html"), None);
     }
 }

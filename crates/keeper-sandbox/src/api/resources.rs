@@ -61,6 +61,33 @@ impl ResourceType {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
     }
 
+    /// The kind as messages about single objects name it: `Deployment.apps`. Events are the core group's whichever way
+    /// they are asked for.
+    pub(crate) fn qualified_kind(&self) -> String {
+        match self.object_group() {
+            "" => self.kind.clone(),
+            group => format!("{}.{group}", self.kind),
+        }
+    }
+
+    /// The group that messages about single objects name.
+    pub(crate) fn object_group(&self) -> &str {
+        if self.plural == "events" { "" } else { &self.group }
+    }
+
+    /// Where etcd has an object, as conflicts say it.
+    pub(crate) fn registry_key(&self, namespace: &str, name: &str) -> String {
+        let kind = match self.plural.as_str() {
+            "services" => "services/specs",
+            "replicationcontrollers" => "controllers",
+            "nodes" => "minions",
+            other => other,
+        };
+        let group = if self.custom { format!("{}/", self.group) } else { String::new() };
+        let namespace = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+        format!("/registry/{group}{kind}/{namespace}{name}")
+    }
+
     /// `apps/v1`, or `v1` in the core group.
     pub(crate) fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::cluster::{By, Cluster, Target, Write};
+use super::cluster::{By, Cluster, Target, Write, named_as};
 use super::object;
 use super::resources::ScalePaths;
 use super::selector::LabelSelector;
@@ -20,13 +20,14 @@ impl Cluster {
         let paths = target.resource.scale.clone().ok_or_else(Status::no_such_path)?;
         let replicas = object::number(scale, "/spec/replicas").unwrap_or_default();
         let whole = Target { subresource: String::new(), ..target.clone() };
+        is_scale(scale)?;
+        named_as(target, object::name(scale))?;
         if replicas < 0 {
-            let fault = super::status::FieldError::invalid(
-                "spec.replicas",
-                json!(replicas),
-                "must be greater than or equal to 0",
-            );
-            return Err(Status::invalid(&target.resource, &target.name, &[fault]));
+            let fault = "Invalid value: ".to_owned() + &replicas.to_string() + ": must be greater than or equal to 0";
+            let message = format!("Scale.autoscaling \"{}\" is invalid: spec.replicas: {fault}", target.name);
+            let cause = json!({ "reason": "FieldValueInvalid", "message": fault, "field": "spec.replicas" });
+            let details = json!({ "name": target.name, "group": "autoscaling", "kind": "Scale", "causes": [cause] });
+            return Err(Status { details, ..Status::new(422, "Invalid", message) });
         }
         let mut new = self.get(&whole)?;
         let version = object::resource_version(scale);
@@ -36,6 +37,18 @@ impl Cluster {
         set_pointer(&mut new, &paths.spec_replicas, json!(replicas));
         self.update(&whole, new, by, write).map(|updated| scale_of(&paths, &updated))
     }
+}
+
+/// Whether the body is a Scale, as far as it is read.
+fn is_scale(body: &Value) -> Result<(), Status> {
+    let kind = object::text(body, "/kind").unwrap_or("Scale");
+    let version = object::text(body, "/apiVersion").unwrap_or("autoscaling/v1");
+    let replicas = body.pointer("/spec/replicas").unwrap_or(&Value::Null);
+    if kind == "Scale" && version == "autoscaling/v1" && (replicas.is_null() || replicas.is_i64()) {
+        return Ok(());
+    }
+    let version = version.rsplit('/').next().unwrap_or_default();
+    Err(Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a Scale: {body}")))
 }
 
 fn set_pointer(object: &mut Value, pointer: &str, value: Value) {
@@ -57,9 +70,13 @@ fn scale_of(paths: &ScalePaths, of: &Value) -> Value {
     if let Some(selector) = paths.selector.as_deref().and_then(|p| of.pointer(p)).map(selector_text) {
         object::set(&mut status, "selector", json!(selector));
     }
+    // No replicas are not mentioned.
+    let spec = match replicas(&paths.spec_replicas) {
+        0 => json!({}),
+        some => json!({ "replicas": some }),
+    };
     json!({
-        "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
-        "spec": { "replicas": replicas(&paths.spec_replicas) }, "status": status,
+        "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status,
     })
 }
 

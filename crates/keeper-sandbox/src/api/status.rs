@@ -26,11 +26,7 @@ impl Status {
     }
 
     fn about(mut self, resource: &ResourceType, name: &str) -> Self {
-        let mut details = json!({ "name": name, "kind": resource.plural });
-        if !resource.group.is_empty() {
-            super::object::set(&mut details, "group", json!(resource.group));
-        }
-        self.details = details;
+        self.details = details(resource, &resource.plural, name);
         self
     }
 
@@ -84,27 +80,50 @@ impl Status {
 
     /// All field errors of one object in one answer.
     pub(crate) fn invalid(resource: &ResourceType, name: &str, errors: &[FieldError]) -> Self {
-        let listed: Vec<String> = errors.iter().map(FieldError::to_string).collect();
+        // The same fault found twice is two causes and said once, as on the real server.
+        let mut listed: Vec<String> = errors.iter().map(FieldError::to_string).collect();
+        listed.dedup();
         let listed = match listed.as_slice() {
             [only] => only.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let kind = if resource.group.is_empty() {
-            resource.kind.clone()
-        } else {
-            format!("{}.{}", resource.kind, resource.group)
-        };
+        let kind = resource.qualified_kind();
         let causes: Vec<Value> = errors
             .iter()
             .map(|e| json!({ "reason": e.kind.reason(), "message": e.without_field(), "field": e.field }))
             .collect();
         let mut status = Self::new(422, "Invalid", format!("{kind} \"{name}\" is invalid: {listed}"));
-        let mut details = json!({ "name": name, "kind": resource.kind, "causes": causes });
-        if !resource.group.is_empty() {
-            super::object::set(&mut details, "group", json!(resource.group));
+        let mut about = json!({ "kind": resource.kind, "causes": causes });
+        for (field, value) in [("name", name), ("group", resource.object_group())] {
+            if !value.is_empty() {
+                super::object::set(&mut about, field, json!(value));
+            }
         }
-        status.details = details;
+        status.details = about;
         status
+    }
+
+    /// Options of a request, such as `ListOptions`, with what is wrong with one of their fields.
+    pub(crate) fn invalid_options(kind: &str, error: &FieldError) -> Self {
+        let cause = json!({ "reason": error.kind.reason(), "message": error.without_field(), "field": error.field });
+        Self {
+            details: json!({ "group": "meta.k8s.io", "kind": kind, "causes": [cause] }),
+            ..Self::new(422, "Invalid", format!("{kind}.meta.k8s.io \"\" is invalid: {error}"))
+        }
+    }
+
+    /// An answer in a form that nothing here can be put into.
+    pub(crate) fn not_acceptable() -> Self {
+        let message = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, \
+                       application/vnd.kubernetes.protobuf";
+        Self { details: json!({}), ..Self::new(406, "NotAcceptable", message) }
+    }
+
+    /// A form of an object that is none.
+    pub(crate) fn unknown_form() -> Self {
+        let message = "only the following media types are accepted: application/json, application/yaml, \
+                       application/vnd.kubernetes.protobuf";
+        Self::new(406, "NotAcceptable", message)
     }
 
     /// Seconds the client is asked to wait, when the details name them.
@@ -126,6 +145,17 @@ impl Status {
         }
         body
     }
+}
+
+/// What an answer is about; without a name where there is none.
+fn details(resource: &ResourceType, kind: &str, name: &str) -> Value {
+    let mut details = json!({ "kind": kind });
+    for (field, value) in [("name", name), ("group", resource.group.as_str())] {
+        if !value.is_empty() {
+            super::object::set(&mut details, field, json!(value));
+        }
+    }
+    details
 }
 
 /// The body that answers a delete which left nothing to show.

@@ -124,11 +124,17 @@ impl Store {
 
     /// Removes an object and returns its last state, which carries the version of the removal.
     pub(crate) fn remove(&mut self, storage: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        let last = self.get(storage, namespace, name)?;
+        self.remove_as(storage, &last)
+    }
+
+    /// Removes an object of which `last` is the last state to show.
+    pub(crate) fn remove_as(&mut self, storage: &str, last: &Value) -> Option<Arc<Value>> {
         let next = self.version + 1;
         let limit = self.history_limit;
         let shelf = self.shelf(storage);
-        let before = shelf.objects.remove(&(namespace.to_owned(), name.to_owned()))?;
-        let mut last = (*before).clone();
+        let before = shelf.objects.remove(&key_of(last))?;
+        let mut last = last.clone();
         object::set_meta(&mut last, "resourceVersion", json!(next.to_string()));
         let last = Arc::new(last);
         shelf.record(Change { version: next, object: Arc::clone(&last), before: Some(before), deleted: true }, limit);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::names::{label_fault, label_key_fault, label_value_fault, service_name_fault, subdomain_fault};
+use super::names::{label_fault, label_key_fault, label_value_fault, subdomain_fault};
 use super::object;
 use super::resources::ResourceType;
 use super::selector::LabelSelector;
@@ -19,6 +19,7 @@ pub(crate) fn faults(resource: &ResourceType, new: &Value, old: Option<&Value>) 
         name(resource, new, &mut errors);
     }
     metadata(new.get("metadata").unwrap_or(&Value::Null), "metadata", &mut errors);
+    added_finalizers(new, old, &mut errors);
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "pods") => pods::pod(new, old, &mut errors),
         ("", "services") => service(new, old, &mut errors),
@@ -45,7 +46,9 @@ fn name(resource: &ResourceType, new: &Value, errors: &mut Vec<FieldError>) {
     }
     let fault = match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "namespaces") => label_fault(name),
-        ("", "services") => service_name_fault(name),
+        ("", "services") => label_fault(name),
+        // The real server looks at these names no further.
+        ("", "events") | ("policy", "poddisruptionbudgets") => None,
         _ => subdomain_fault(name),
     };
     if let Some(fault) = fault {
@@ -68,7 +71,46 @@ pub(crate) fn metadata(metadata: &Value, at: &str, errors: &mut Vec<FieldError>)
     if bytes > MAX_ANNOTATION_BYTES {
         errors.push(FieldError::too_long(format!("{at}.annotations"), MAX_ANNOTATION_BYTES));
     }
+    finalizers(metadata, at, errors);
     owners(metadata, at, errors);
+}
+
+/// What is being deleted takes no further finalizer.
+fn added_finalizers(new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    let Some(old) = old.filter(|old| object::is_being_deleted(old)) else { return };
+    let known = object::list(old, "/metadata/finalizers");
+    let added: Vec<String> = object::list(new, "/metadata/finalizers")
+        .iter()
+        .filter(|f| !known.contains(f))
+        .filter_map(Value::as_str)
+        .map(|f| format!("{f:?}"))
+        .collect();
+    if !added.is_empty() {
+        let why = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            added.join(", ")
+        );
+        // Found by two checks there, and so named by both.
+        let fault = FieldError::forbidden("metadata.finalizers", why);
+        errors.extend([fault.clone(), fault]);
+    }
+}
+
+/// A finalizer is one of Kubernetes' own, or has a prefix.
+fn finalizers(metadata: &Value, at: &str, errors: &mut Vec<FieldError>) {
+    let names: Vec<&str> = object::list(metadata, "/finalizers").iter().filter_map(Value::as_str).collect();
+    for (i, name) in names.iter().enumerate() {
+        if let Some(fault) = label_key_fault(name) {
+            errors.push(FieldError::invalid(format!("{at}.finalizers"), (*name).into(), fault));
+        } else if !name.contains('/') && !matches!(*name, "foregroundDeletion" | "orphan" | "kubernetes") {
+            let fault = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(FieldError::invalid(format!("{at}.finalizers[{i}]"), (*name).into(), fault));
+        }
+    }
+    if names.contains(&"orphan") && names.contains(&"foregroundDeletion") {
+        let fault = "finalizer orphan and foregroundDeletion cannot be both set";
+        errors.push(FieldError::invalid(format!("{at}.finalizers"), names.into(), fault));
+    }
 }
 
 fn label(at: &str, key: &str, value: &Value, errors: &mut Vec<FieldError>) {
@@ -83,11 +125,11 @@ fn label(at: &str, key: &str, value: &Value, errors: &mut Vec<FieldError>) {
 
 fn owners(metadata: &Value, at: &str, errors: &mut Vec<FieldError>) {
     let owners = object::list(metadata, "/ownerReferences");
-    for (i, owner) in owners.iter().enumerate() {
+    for owner in owners {
         for field in ["apiVersion", "kind", "name", "uid"] {
             if object::text(owner, &format!("/{field}")).is_none_or(str::is_empty) {
                 errors.push(FieldError::invalid(
-                    format!("{at}.ownerReferences[{i}].{field}"),
+                    format!("{at}.ownerReferences.{field}"),
                     "".into(),
                     "must not be empty",
                 ));

@@ -17,7 +17,7 @@ use super::list::{check_fields, shape};
 use super::request::{Form, Query};
 use super::resources::ResourceType;
 use super::selector::Selection;
-use super::status::Status;
+use super::status::{FieldError, Status};
 use super::store::{Change, TooOld};
 use super::{convert, object};
 
@@ -52,7 +52,7 @@ impl Watch {
         let selection = query.selection(&target.namespace, &target.name)?;
         check_fields(&target.resource, &selection)?;
         let streaming = streaming_list(query)?;
-        let from = query.number("resourceVersion")?.unwrap_or_default();
+        let from = query.version().map_err(|fault| Status::new(500, "", fault))?;
         let timeout = query.number("timeoutSeconds")?.filter(|s| *s > 0).map_or(DEFAULT_TIMEOUT, Duration::from_secs);
         let storage = &target.resource.storage;
         let mut watch = Self {
@@ -235,7 +235,13 @@ fn line(event: &Value) -> Bytes {
 
 /// Whether the client wants the list as the first events of the watch.
 fn streaming_list(query: &Query) -> Result<Option<bool>, Status> {
-    let Some(wanted) = query.get("sendInitialEvents") else { return Ok(None) };
+    let Some(wanted) = query.get("sendInitialEvents") else {
+        let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+        return match query.get("resourceVersionMatch") {
+            None => Ok(None),
+            Some(_) => Err(Status::invalid_options("ListOptions", &FieldError::forbidden("resourceVersionMatch", why))),
+        };
+    };
     if query.get("resourceVersionMatch") != Some("NotOlderThan") {
         let cause = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
         let message = format!("ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: {cause}");
@@ -247,5 +253,5 @@ fn streaming_list(query: &Query) -> Result<Option<bool>, Status> {
             ..Status::new(422, "Invalid", message)
         });
     }
-    Ok(Some(wanted == "true"))
+    Ok(Some(!matches!(wanted, "false" | "0")))
 }
