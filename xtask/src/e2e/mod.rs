@@ -30,6 +30,9 @@ use std::process::{Child, Command, ExitCode, Stdio};
 const SUITES: [&[&str]; 3] =
     [&["scenarios"], &["workloads", "nodes", "deployment_configs"], &["api_writes", "api_watches"]];
 
+/// The suite of `--truth`: the same requests, asked of the real API server and of the sandbox's.
+const TRUTH: [&[&str]; 1] = [&["truth"]];
+
 /// See [`run`].
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -39,12 +42,21 @@ pub(crate) struct Args {
     /// Where etcd, kube-apiserver and kube-controller-manager lie; nothing is built.
     #[arg(long, env = "KUBEBUILDER_ASSETS")]
     assets: Option<PathBuf>,
+    /// Only compare the sandbox's answers with the real API server's, and print each difference.
+    #[arg(long)]
+    truth: bool,
     /// Set by ourselves, in the network namespace.
     #[arg(long, hide = true)]
     inside: bool,
     /// Goes to the test programs, for instance the name of one scenario.
     #[arg(last = true)]
     arguments: Vec<OsString>,
+}
+
+impl Args {
+    fn suites(&self) -> &'static [&'static [&'static str]] {
+        if self.truth { &TRUTH } else { &SUITES }
+    }
 }
 
 /// Builds what is absent, starts the control plane, runs the suites on it and stops everything.
@@ -58,8 +70,8 @@ pub(crate) fn run(cargo: &Cargo, args: &Args) -> Result<ExitCode> {
     };
     let target = Workspace::read(cargo)?.target;
     if !args.inside {
-        prepare(cargo, &target)?;
-        return namespace::enter(&binaries, &args.arguments);
+        prepare(cargo, &target, args.suites())?;
+        return namespace::enter(&binaries, args.truth, &args.arguments);
     }
     let lock = File::create(target.join("e2e.lock")).context("creating a lock")?;
     lock.try_lock().context("another e2e is running in this clone")?;
@@ -71,7 +83,7 @@ pub(crate) fn run(cargo: &Cargo, args: &Args) -> Result<ExitCode> {
 }
 
 /// What needs the network or is known beforehand comes first: inside there is no way out.
-fn prepare(cargo: &Cargo, target: &Path) -> Result<()> {
+fn prepare(cargo: &Cargo, target: &Path, suites: &[&[&str]]) -> Result<()> {
     if !missing::is_root() {
         bail!("a network namespace needs root; or name a cluster with --kubeconfig");
     }
@@ -81,7 +93,7 @@ fn prepare(cargo: &Cargo, target: &Path) -> Result<()> {
         bail!("not on PATH: {} (util-linux, iproute2 and openssl have them)", absent.join(", "));
     }
     cargo.build(&cluster::PROGRAMS, target)?;
-    if !cargo.run(&[test(&SUITES.concat()), vec!["--no-run"]].concat())? {
+    if !cargo.run(&[test(&suites.concat()), vec!["--no-run"]].concat())? {
         bail!("the suites do not build; cargo's message is above");
     }
     Ok(())
@@ -97,7 +109,7 @@ fn test<'a>(programs: &[&'a str]) -> Vec<&'a str> {
 fn suites(cargo: &Cargo, args: &Args, kubeconfig: &Path) -> Result<ExitCode> {
     let proxy = Proxy::start(kubeconfig)?;
     let mut failed = false;
-    for suite in SUITES {
+    for suite in args.suites() {
         let mut command = cargo.command(&test(suite));
         command.env("KEEPER_E2E_KUBECONFIG", kubeconfig);
         if let Some(proxy) = &proxy {
@@ -106,7 +118,7 @@ fn suites(cargo: &Cargo, args: &Args, kubeconfig: &Path) -> Result<ExitCode> {
             say::result("NOT RUN: no kubectl on PATH: the sandbox's API tests on the real API server");
             continue;
         }
-        command.args(["--", "--test-threads", "2"]).args(&args.arguments);
+        command.args(["--", "--test-threads", "2"]).args(args.truth.then_some("--nocapture")).args(&args.arguments);
         failed |= !cargo::status(&mut command)?.success();
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
