@@ -1,7 +1,7 @@
 //! What the demo asks of the cluster: the API server through a client of its own, and the production processes themselves.
 
 use super::args::Workload;
-use super::manifests::{APP, NAMESPACE, PORT};
+use super::manifests::{APP, NAMESPACE, PORT, SERVICE_PORT};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ReplicationController, Service};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -100,7 +100,7 @@ impl Cluster {
         let service = self.api::<Service>().get(APP).await.into_diagnostic().wrap_err("reading the Service")?;
         let address =
             service.spec.and_then(|spec| spec.cluster_ip).ok_or_else(|| miette!("the Service has no address"))?;
-        Ok(format!("http://{address}/"))
+        Ok(format!("http://{address}:{SERVICE_PORT}/"))
     }
 
     /// How many canary pods there are.

@@ -8,6 +8,8 @@ pub(crate) const NAMESPACE: &str = "shop";
 pub(crate) const APP: &str = "app";
 /// The port that each copy of the application listens on.
 pub(crate) const PORT: u16 = 8080;
+/// The Service's port: above 1023, so that nobody needs to be root to listen there.
+pub(crate) const SERVICE_PORT: u16 = 8080;
 /// The image's repository in the sandbox's registry.
 pub(crate) const REPOSITORY: &str = "shop/app";
 /// The tag that is watched.
@@ -23,7 +25,7 @@ pub(crate) fn service() -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"name": APP, "namespace": NAMESPACE},
-        "spec": {"selector": {"app": APP}, "ports": [{"name": "http", "port": 80, "targetPort": PORT}]},
+        "spec": {"selector": {"app": APP}, "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": PORT}]},
     })
 }
 

@@ -85,7 +85,7 @@ fn tell(summary: &Summary, against: &[String], args: &Args, voice: Voice) -> mie
     if args.json {
         voice::result(&serde_json::to_string(summary).into_diagnostic()?);
     }
-    voice.say(&format!("verdict   {} after {} s: {}", summary.outcome, summary.seconds_to_verdict, summary.reason));
+    voice.say(&format!("verdict   after {} s: {}", summary.seconds_to_verdict, summary.reason));
     voice.say(&format!("client    {} requests, {} errors in all", summary.client.requests, summary.client.errors));
     let verbs: Vec<_> = summary.api_requests.iter().map(|(verb, count)| format!("{count} {verb}")).collect();
     voice.say(&format!("operator  asked the API server for {}", verbs.join(", ")));
