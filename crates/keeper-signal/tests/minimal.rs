@@ -1,5 +1,7 @@
 //! A deliberately minimal implementation, so that provided methods are tested rather than overridden.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail as tests do")]
+
 use keeper_signal::{Evidence, HealthSignal, Look, Looking, Pod, Verdict, Why, Window, all_of, from_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
