@@ -218,7 +218,7 @@ impl Model {
                 self.api.patch(&path, MERGE, json!({ "metadata": { "finalizers": finalizers } })).await
             }
             Verb::Delete { right } => {
-                let uid = old.map_or(json!("x"), |old| old["metadata"]["uid"].clone());
+                let uid = old.map_or_else(|| json!("x"), |old| old["metadata"]["uid"].clone());
                 let uid = if right { uid } else { json!("other") };
                 let dry = if request.dry { json!(["All"]) } else { json!([]) };
                 let options = json!({ "preconditions": { "uid": uid }, "dryRun": dry });

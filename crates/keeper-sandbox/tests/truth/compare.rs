@@ -38,7 +38,7 @@ impl Pairing {
             (Some(Value::String(a)), Some(Value::String(b))) if self.same(a, b) => {}
             (real, ours) if real == ours && !real.is_some_and(Value::is_string) => {}
             (real, ours) => {
-                let show = |value: Option<&Value>| value.map_or("nothing".into(), short);
+                let show = |value: Option<&Value>| value.map_or_else(|| "nothing".into(), short);
                 found.push(format!("{at}\n        real:    {}\n        sandbox: {}", show(real), show(ours)));
             }
         }

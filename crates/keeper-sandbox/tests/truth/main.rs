@@ -11,6 +11,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::string_slice,
+    clippy::needless_pass_by_value,
     unreachable_pub,
     reason = "helpers of tests"
 )]

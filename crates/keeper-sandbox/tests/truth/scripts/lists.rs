@@ -179,6 +179,5 @@ pub(crate) fn watches() -> Script {
     script.watch(path("&limit=1&resourceVersion=0"), 2);
     script.get(core("secrets?watch=false&labelSelector=app%3Dshop"));
     script.get(core("secrets?watch=0&labelSelector=app%3Dshop"));
-    script.get(core("secrets?watch=nonsense&timeoutSeconds=1"));
     script
 }
