@@ -12,6 +12,7 @@
     clippy::panic,
     clippy::string_slice,
     clippy::needless_pass_by_value,
+    clippy::print_stdout,
     unreachable_pub,
     reason = "helpers of tests"
 )]
