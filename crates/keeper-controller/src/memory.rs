@@ -104,7 +104,8 @@ impl Own {
         match self {
             Self::Nothing => shown,
             Self::Written { replaced, object, at } => {
-                let lags = replaced.contains(&shown.as_ref().and_then(|shown| shown.resource_version()));
+                let shown_version = shown.as_ref().and_then(|shown| shown.resource_version());
+                let lags = replaced.contains(&shown_version) || is_older(shown_version.as_deref(), object);
                 if lags && now.as_second() - at.as_second() < BELIEVED_AFTER {
                     return Some(Arc::clone(object));
                 }
@@ -124,5 +125,42 @@ impl Own {
                 }
             },
         }
+    }
+}
+
+/// Whether that version of the object comes before this one. Versions that are no numbers can't be told apart so.
+fn is_older(version: Option<&str>, object: &DynamicObject) -> bool {
+    let number = |version: &str| version.parse::<u128>().ok();
+    let ours = object.resource_version().as_deref().and_then(number);
+    version.and_then(number).zip(ours).is_some_and(|(theirs, ours)| theirs < ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(version: &str) -> DynamicObject {
+        let mut object = DynamicObject::new("shop", &crate::kind::config_map());
+        object.metadata.resource_version = Some(version.to_owned());
+        object
+    }
+
+    /// What is seen after writing version 12 over version 10, when the watch shows `shown`.
+    fn check(shown: Option<&str>, seen: Option<&str>) {
+        let mut own = Own::Nothing;
+        own.wrote(Some("10".to_owned()), version("12"));
+        let over = own.over(shown.map(|shown| Arc::new(version(shown))), Timestamp::now());
+        assert_eq!(over.and_then(|object| object.resource_version()).as_deref(), seen);
+    }
+
+    #[test]
+    fn our_write_is_seen_until_the_watch_shows_it() {
+        check(Some("10"), Some("12"));
+        check(Some("11"), Some("12"));
+        check(Some("9"), Some("12"));
+        check(Some("12"), Some("12"));
+        check(Some("13"), Some("13"));
+        check(Some("later"), Some("later"));
+        check(None, None);
     }
 }
