@@ -87,7 +87,7 @@ fn it_ends_with_whoever_started_it() {
 
 #[test]
 fn on_sigterm_it_drains_and_closes_connections_with_an_answer() {
-    let mut app = start(&[("DRAIN", "0.5")]);
+    let mut app = start(&[("DRAIN", "3")]);
     let mut kept = TcpStream::connect(app.address).unwrap();
     kept.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let killed = Command::new("kill").args(["-TERM", &app.child.id().to_string()]).status().unwrap();
