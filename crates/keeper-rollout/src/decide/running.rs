@@ -215,7 +215,9 @@ fn unseen(case: &Case<'_>, canary: &Canary) -> Option<Because> {
 
 fn not_proved(case: &Case<'_>) -> Option<Because> {
     let unproved = case.see.signals.iter().find(|looked| !looked.verdict.is_healthy());
-    if case.plan.require_live_alert_path && !case.see.alert_path_live {
+    // Only where nothing else judges does promotion rest on the silence of alerts.
+    let silence = case.see.signals.is_empty();
+    if silence && case.plan.require_live_alert_path && !case.see.alert_path_live {
         let why = keeper_signal::Why::NotMeasured("the way of the alerts is not known to live".into());
         return Some(Because::NotProved { signal: "alerts".into(), why });
     }
