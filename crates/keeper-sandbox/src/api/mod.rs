@@ -48,7 +48,6 @@ mod strategic;
 mod table;
 mod table_pods;
 mod validation;
-mod validation_pods;
 mod watch;
 
 pub use pod_log::log_file_name;

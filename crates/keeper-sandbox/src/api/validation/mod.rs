@@ -1,0 +1,140 @@
+//! What is refused with 422, field by field, as the real server does for what our product leans on.
+//!
+//! A rule belongs to the file of its kind; what all kinds share is in [`metadata`]. The order in which faults are found
+//! is the real server's, since clients see it.
+
+mod metadata;
+mod others;
+mod pods;
+mod services;
+mod workloads;
+
+use serde_json::Value;
+
+use super::resources::ResourceType;
+use super::status::FieldError;
+
+/// Everything wrong with an object as it would be stored. `old` is the stored one on an update.
+pub(crate) fn faults(resource: &ResourceType, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut faults = Faults::default();
+    if old.is_none() {
+        metadata::name(resource, new, &mut faults);
+    }
+    metadata::metadata(new.get("metadata").unwrap_or(&Value::Null), "metadata", &mut faults);
+    metadata::added_finalizers(new, old, &mut faults);
+    match (resource.group.as_str(), resource.plural.as_str()) {
+        ("", "pods") => pods::pod(new, old, &mut faults),
+        ("", "services") => services::service(new, old, &mut faults),
+        ("", "configmaps" | "secrets") => others::data(new, old, &mut faults),
+        ("apps", "deployments" | "replicasets" | "statefulsets" | "daemonsets") => {
+            workloads::workload(resource, new, old, &mut faults);
+        }
+        ("", "replicationcontrollers") => workloads::replication_controller(new, &mut faults),
+        ("batch", "jobs") => workloads::job(new, old, &mut faults),
+        ("policy", "poddisruptionbudgets") => others::budget(new, &mut faults),
+        ("discovery.k8s.io", "endpointslices") => services::endpoint_slice(new, old, &mut faults),
+        ("apiextensions.k8s.io", _) => others::definition(new, &mut faults),
+        (group, "events") => others::event(new, old, group == "events.k8s.io", &mut faults),
+        _ => {}
+    }
+    faults.found
+}
+
+/// What is wrong with one object, in the order in which it was found.
+#[derive(Default)]
+struct Faults {
+    found: Vec<FieldError>,
+}
+
+impl Faults {
+    fn push(&mut self, fault: FieldError) {
+        self.found.push(fault);
+    }
+
+    fn required(&mut self, field: &Field<'_>, why: &str) {
+        self.push(FieldError::required(field.path.as_str(), why));
+    }
+
+    fn forbidden(&mut self, field: &Field<'_>, why: &str) {
+        self.push(FieldError::forbidden(field.path.as_str(), why));
+    }
+
+    /// The value shown is the field's.
+    fn invalid(&mut self, field: &Field<'_>, why: impl Into<String>) {
+        self.push(FieldError::invalid(field.path.as_str(), field.value.clone(), why));
+    }
+
+    /// One of `supported`, which are listed in this order.
+    fn one_of(&mut self, field: &Field<'_>, supported: &[&str]) {
+        if !supported.contains(&field.text()) {
+            self.push(FieldError::not_supported(field.path.as_str(), field.text().into(), supported));
+        }
+    }
+
+    fn duplicate(&mut self, field: &Field<'_>) {
+        self.push(FieldError::duplicate(field.path.as_str(), field.value.clone()));
+    }
+
+    fn range(&mut self, field: &Field<'_>, least: i64, most: i64) {
+        if !(least..=most).contains(&field.number().unwrap_or_default()) {
+            self.invalid(field, format!("must be between {least} and {most}, inclusive"));
+        }
+    }
+
+    fn immutable(&mut self, new: &Field<'_>, old: &Field<'_>) {
+        if new.value != old.value {
+            self.invalid(new, "field is immutable");
+        }
+    }
+}
+
+/// A part of an object, and the path by which faults name it.
+struct Field<'a> {
+    path: String,
+    /// Null where there is none.
+    value: &'a Value,
+}
+
+impl<'a> Field<'a> {
+    /// The part of `object` at a path of plain names, such as `spec.template`.
+    fn of(object: &'a Value, path: &str) -> Self {
+        let pointer = format!("/{}", path.replace('.', "/"));
+        Self { path: path.to_owned(), value: object.pointer(&pointer).unwrap_or(&Value::Null) }
+    }
+
+    fn at(&self, name: &str) -> Self {
+        Self { path: format!("{}.{name}", self.path), value: self.value.get(name).unwrap_or(&Value::Null) }
+    }
+
+    fn items(&self) -> impl Iterator<Item = Self> + use<'a> {
+        let path = self.path.clone();
+        let items = self.value.as_array().map_or(&[][..], Vec::as_slice);
+        items.iter().enumerate().map(move |(i, value)| Self { path: format!("{path}[{i}]"), value })
+    }
+
+    /// Empty where it is not set, which is the same to Kubernetes.
+    fn text(&self) -> &'a str {
+        self.value.as_str().unwrap_or_default()
+    }
+
+    fn number(&self) -> Option<i64> {
+        self.value.as_i64()
+    }
+
+    fn is_set(&self) -> bool {
+        !self.value.is_null()
+    }
+}
+
+fn immutable(field: &str, new: &Value, old: Option<&Value>, faults: &mut Faults) {
+    if let Some(old) = old {
+        faults.immutable(&Field::of(new, field), &Field::of(old, field));
+    }
+}
+
+fn not_negative(new: &Value, field: &str, faults: &mut Faults) {
+    let field = Field::of(new, &format!("spec.{field}"));
+    if field.number().is_some_and(|n| n < 0) {
+        faults.invalid(&field, "must be greater than or equal to 0");
+    }
+}
