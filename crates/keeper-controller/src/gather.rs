@@ -57,7 +57,9 @@ pub(crate) async fn gather(
         }
     };
     let signals = match (&wish, &pod, &canary) {
-        (Ok(wish), Some(pod), Some(canary)) => look(context, wish, &stored, pod, canary, &pods, memory, now).await,
+        (Ok(wish), Some(pod), Some(canary)) => {
+            look(context, &workload.name_any(), wish, &stored, pod, canary, &pods, memory, now).await
+        }
         _ => Vec::new(),
     };
     let clonable = Clonable {

@@ -8,6 +8,7 @@ use keeper_rollout::{Canary, Looked, Run, State, Stored};
 use keeper_signal::{Look, Pod, Verdict, Why, Window};
 use kube::ResourceExt;
 use kube::api::DynamicObject;
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 #[expect(clippy::too_many_arguments, reason = "what a look is made of")]
 pub(crate) async fn look(
     context: &Context,
+    workload: &str,
     wish: &Wish,
     stored: &Stored,
     pod: &DynamicObject,
@@ -36,6 +38,7 @@ pub(crate) async fn look(
     let due = signals.at.is_none_or(|at| elapsed(at, now) + interval / 10 >= interval);
     if matches!(record.state, State::Incubating(..)) && canary.ready && !canary.terminating && due {
         let at = Look {
+            workload: workload.to_owned(),
             canary: signal_pod(pod),
             baseline: baseline.iter().map(|pod| signal_pod(pod)).collect(),
             window: Window { from: signal_pod(pod).created, to: now },
@@ -46,8 +49,14 @@ pub(crate) async fn look(
 }
 
 fn begin(context: &Context, wish: &Wish, run: &Run) -> RunSignals {
-    let mut begun =
-        RunSignals { run: run.id.clone(), signals: Vec::new(), impossible: Vec::new(), looked: Vec::new(), at: None };
+    let mut begun = RunSignals {
+        run: run.id.clone(),
+        signals: Vec::new(),
+        impossible: Vec::new(),
+        looked: Vec::new(),
+        observed: Vec::new(),
+        at: None,
+    };
     for check in &wish.checks {
         match context.shared.signals.make(check) {
             Ok(signal) => begun.signals.push(signal),
@@ -57,7 +66,8 @@ fn begin(context: &Context, wish: &Wish, run: &Run) -> RunSignals {
         }
     }
     let unseen = || Verdict::Unknown(Why::NotMeasured("not looked at yet".into()));
-    let first = begun.signals.iter().map(|s| Looked { signal: s.name().to_owned(), verdict: unseen() });
+    let counting = begun.signals.iter().filter(|signal| !signal.observes_only());
+    let first = counting.map(|s| Looked { signal: s.name().to_owned(), verdict: unseen() });
     begun.looked = first.chain(begun.impossible.iter().cloned()).collect();
     begun
 }
@@ -65,15 +75,29 @@ fn begin(context: &Context, wish: &Wish, run: &Run) -> RunSignals {
 impl RunSignals {
     async fn look(&mut self, at: &Look, within: Duration) {
         let mut looked = Vec::with_capacity(self.looked.len());
+        let mut observed = Vec::new();
         for signal in &mut self.signals {
             let name = signal.name().to_owned();
             let late = || Verdict::Unknown(Why::NotMeasured(format!("no answer within {} s", within.as_secs_f64())));
             let verdict = tokio::time::timeout(within, signal.look(at)).await.unwrap_or_else(|_| late());
-            looked.push(Looked { signal: name, verdict });
+            let said = Looked { signal: name, verdict };
+            if signal.observes_only() { observed.push(said) } else { looked.push(said) }
         }
         looked.extend(self.impossible.iter().cloned());
         self.looked = looked;
+        self.observe(observed);
         self.at = Some(at.window.to);
+    }
+
+    /// What only observes is told whenever it turns, and nothing else comes of it.
+    fn observe(&mut self, observed: Vec<Looked>) {
+        for now in &observed {
+            let before = self.observed.iter().find(|before| before.signal == now.signal);
+            if before.is_none_or(|before| discriminant(&before.verdict) != discriminant(&now.verdict)) {
+                tracing::info!(run = %self.run, signal = now.signal, verdict = %now.verdict, "only observed");
+            }
+        }
+        self.observed = observed;
     }
 }
 

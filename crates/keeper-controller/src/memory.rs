@@ -54,6 +54,8 @@ pub(crate) struct RunSignals {
     pub(crate) signals: Vec<Box<dyn HealthSignal>>,
     pub(crate) impossible: Vec<Looked>,
     pub(crate) looked: Vec<Looked>,
+    /// What was said by signals that only observe.
+    pub(crate) observed: Vec<Looked>,
     pub(crate) at: Option<Timestamp>,
 }
 

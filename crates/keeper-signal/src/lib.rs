@@ -16,6 +16,9 @@
 //!   [`Healthy`](Verdict::Healthy) only of what it has seen.
 //! - `Unknown` never promotes and never ends a canary by itself; [`Unhealthy`](Verdict::Unhealthy) ends it at once.
 //!
+//! How often a signal is asked, how many failures are borne and whether it counts at all is no business of the signal: any
+//! signal can be put under a [`Policy`].
+//!
 //! # The smallest honest signal
 //!
 //! ```
@@ -44,10 +47,12 @@
 
 mod combine;
 mod look;
+mod policy;
 mod verdict;
 
 pub use combine::{AllOf, FromFn, all_of, from_fn};
 pub use look::{Look, Pod, Window};
+pub use policy::{Policy, UnderPolicy};
 pub use verdict::{Evidence, Figure, Verdict, Why};
 
 use std::pin::Pin;
@@ -64,6 +69,12 @@ pub trait HealthSignal: Send {
 
     /// Looks once and answers what is known now. Must not panic on whatever the outside world says.
     fn look<'a>(&'a mut self, look: &'a Look) -> Looking<'a>;
+
+    /// Whether its verdicts are only to be shown: such a signal is asked like any other, and neither promotes nor ends a
+    /// canary, nor holds its clock. The default is no.
+    fn observes_only(&self) -> bool {
+        false
+    }
 
     /// What the signal needs to go on after a restart of its program, or `None` (the default) when it can start afresh.
     /// Keep it below a kilobyte: it travels in the rollout's record.

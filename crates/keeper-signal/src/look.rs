@@ -4,6 +4,8 @@ use std::net::IpAddr;
 /// What a signal is given to look at. Complete in itself: canary and baseline are meant to be read at the same instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
+    /// The name of the production workload, in the canary's namespace.
+    pub workload: String,
     /// The canary.
     pub canary: Pod,
     /// The production pods it is compared with; may be empty.

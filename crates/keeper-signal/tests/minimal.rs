@@ -21,7 +21,7 @@ impl HealthSignal for Minimal {
 fn look() -> Look {
     let at = "2026-01-01T00:00:00Z".parse().unwrap();
     let pod = Pod { namespace: "shop".into(), name: "web-canary".into(), uid: "1".into(), address: None, created: at };
-    Look { canary: pod, baseline: Vec::new(), window: Window { from: at, to: at } }
+    Look { workload: "web".into(), canary: pod, baseline: Vec::new(), window: Window { from: at, to: at } }
 }
 
 /// None of the signals here ever waits.

@@ -17,7 +17,7 @@ pub(crate) fn pod(name: &str, address: Option<IpAddr>) -> Pod {
 }
 
 pub(crate) fn look(canary: Pod, baseline: Vec<Pod>, second: i64) -> Look {
-    Look { canary, baseline, window: Window { from: at(0), to: at(second) } }
+    Look { workload: "web".into(), canary, baseline, window: Window { from: at(0), to: at(second) } }
 }
 
 pub(crate) fn exposition(name: &str) -> String {
