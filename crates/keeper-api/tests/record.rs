@@ -152,7 +152,7 @@ prop_compose! {
 prop_compose! {
     fn sendings()(
         canary in ".{0,20}", ready_changed in times(), generation in any::<i64>(), version in ".{0,20}",
-        proof in prop::sample::select(vec![Proof::Measured, Proof::Silence, Proof::Person]), since in times(),
+        proof in prop::sample::select(vec![Proof::Measured, Proof::Silence, Proof::Person, Proof::FirstCreation]), since in times(),
     ) -> Sending {
         Sending { canary: Uid::new(canary), ready_changed, generation, version: Version::new(version), proof, since }
     }

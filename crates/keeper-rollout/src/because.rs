@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Why a step is what it is. The one source of Event reasons, status messages, metric labels and test snapshots.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Because {
-    /// Production runs what the tag names.
+    /// Production runs what is wanted.
     UpToDate(Revision),
     /// The owner took the workload back.
     OptedOut,
@@ -122,6 +122,8 @@ pub enum Proof {
     Silence,
     /// A person said so.
     Person,
+    /// None: there was no production to protect, or to compare with. It is created as it is wanted.
+    FirstCreation,
 }
 
 /// Why a canary can't start.
@@ -229,6 +231,7 @@ impl Because {
                 Proof::Measured => "Promoted",
                 Proof::Silence => "PromotedRestsOnSilence",
                 Proof::Person => "PromotedByPerson",
+                Proof::FirstCreation => "FirstCreated",
             },
             Self::Rejected(..) => "Rejected",
             Self::Inconclusive { .. } => "Inconclusive",
@@ -287,7 +290,7 @@ impl BlockerKind {
 impl fmt::Display for Because {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UpToDate(r) => write!(f, "production runs {}, which the tag names", r.short()),
+            Self::UpToDate(r) => write!(f, "production runs {}, as wanted", r.short()),
             Self::OptedOut => f.write_str("not managed: the label or annotation that asks for canaries is gone"),
             Self::WantedUnknown(why) => write!(f, "what to ship is not known yet: {why}"),
             Self::Blocked(blocker) => write!(f, "no canary is started: {}", blocker.text),
@@ -323,17 +326,19 @@ impl fmt::Display for Because {
             Self::Promoted { revision, proof, late } => {
                 write!(f, "promoted: production runs {}; {proof}{}", revision.short(), Late(late))
             }
-            Self::Rejected(r, fault) => write!(f, "{0} is rejected: {fault}; to try it again: retry={0}", r.short()),
+            Self::Rejected(r, fault) => {
+                write!(f, "{} is rejected: {fault}; to try it again: retry={}", r.short(), r.named())
+            }
             Self::Inconclusive { revision, obstacle, again } => {
                 write!(f, "{} could not be judged: {obstacle}; ", revision.short())?;
                 match again {
                     Some(again) => write!(f, "tried again at {}", again.strftime("%FT%TZ")),
-                    None => write!(f, "it waits for a person: retry={}", revision.short()),
+                    None => write!(f, "it waits for a person: retry={}", revision.named()),
                 }
             }
             Self::Recreating(r, n) => write!(f, "the canary of {} was lost; made again ({n})", r.short()),
             Self::Superseded { judged, by } => {
-                write!(f, "{} is superseded by {}, which the tag names now", judged.short(), by.short())
+                write!(f, "{} is superseded by {}, which is wanted now", judged.short(), by.short())
             }
             Self::TemplateChanged => {
                 f.write_str("somebody changed the production template: the change stands, the canary starts over")
@@ -344,9 +349,9 @@ impl fmt::Display for Because {
             Self::RolledBack { revision, number, wanted } => {
                 write!(f, "our promotion of {} was taken back by somebody; ", revision.short())?;
                 if *wanted {
-                    write!(f, "it is held. To ship it after all: retry={}#{number}", revision.short())
+                    write!(f, "it is held. To ship it after all: retry={}#{number}", revision.named())
                 } else {
-                    write!(f, "it is not promoted again. To lift that: retry={}#{number}", revision.short())
+                    write!(f, "it is not promoted again. To lift that: retry={}#{number}", revision.named())
                 }
             }
             Self::PromotedNotRolledOut(r, why) => {
@@ -364,6 +369,7 @@ impl fmt::Display for Proof {
             Self::Measured => "watched for the whole incubation, every signal healthy",
             Self::Silence => "watched for the whole incubation, and no alert came (this rests on silence)",
             Self::Person => "a person said so",
+            Self::FirstCreation => "production did not exist yet, so it is created without a canary, unjudged",
         })
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 /// A person's word, given as an annotation of the workload: `promote`, `abort` or `retry`, and which revision is meant.
 ///
 /// The value is `<revision>`, `<revision>#<number>`, and may go on with a space and a note. `<revision>` is the whole
-/// revision or at least the first twelve characters of a digest. The value as a whole is the command's identity: it acts
+/// revision, at least the first twelve characters of a digest, or the generation of a Canary. The value as a whole is the command's identity: it acts
 /// once, so whoever wants the same again changes the note.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Command {
@@ -38,7 +38,7 @@ impl Command {
     #[must_use]
     pub fn means(&self, revision: &Revision) -> bool {
         let (named, _) = self.parts();
-        if named == revision.as_str() {
+        if named == revision.as_str() || revision.generation() == Some(named) {
             return true;
         }
         let digits = |text: &str| text.split_once(':').map_or(text.len(), |(_, hex)| hex.len());
@@ -96,5 +96,13 @@ mod tests {
         check("", false, None);
         check("#1", false, Some(1));
         check("0123456789ab#x", true, None);
+    }
+
+    #[test]
+    fn a_command_names_the_generation_of_a_canary() {
+        let means = |value: &str, revision: &str| Command::new(Verb::Retry, value).means(&revision.into());
+        assert!(means("3", "3f2504e0/3") && means("3 please", "3f2504e0/3@0a1b2c3d") && means("3#1", "3f2504e0/3"));
+        assert!(means("3f2504e0/3", "3f2504e0/3"));
+        assert!(!means("3", "3f2504e0/13") && !means("", "3f2504e0/3") && !means("3", "sha256:3"));
     }
 }

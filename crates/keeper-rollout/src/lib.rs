@@ -20,7 +20,8 @@
 //! # Promises
 //!
 //! - Production is changed only by [`Order::Promote`], only after a record in `Promoting` was stored, and that only after
-//!   the whole incubation was observed and every signal was Healthy at that moment, or a person said so.
+//!   the whole incubation was observed and every signal was Healthy at that moment, or a person said so, or there was no
+//!   production yet ([`Production::Absent`], recorded as [`Proof::FirstCreation`]).
 //! - Unknown never promotes. A stored alert, a restart of the canary, an Unhealthy signal or a person's abort ends it.
 //! - Whatever ends a rollout removes nothing but the canary.
 //!

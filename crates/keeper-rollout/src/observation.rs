@@ -10,7 +10,8 @@ pub struct Observation {
     pub read: Read,
     /// The production workload.
     pub workload: Workload,
-    /// What the user wants to run: the revision the tag names, as last known. An error is "unchanged".
+    /// What the user wants to run, as last known: the revision that the tag names, or the Canary's. An error is
+    /// "unchanged".
     pub wanted: Wanted,
     /// The canary pod (or Deployment) under the workload's one canary name, whoever made it.
     pub canary: Option<Canary>,
@@ -69,6 +70,8 @@ pub struct Workload {
 pub enum Production {
     /// This revision.
     Runs(Revision),
+    /// There is no such workload (resource mode, where what is wanted is the whole workload).
+    Absent,
     /// It can't be told, or its pods disagree; in words.
     NotPinned(String),
 }

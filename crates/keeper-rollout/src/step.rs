@@ -62,7 +62,8 @@ pub enum Order {
     },
     /// The canary of this uid does not exist.
     DeleteCanary(Uid),
-    /// Production runs this revision and carries this run's id, by one patch that tests uid and resourceVersion.
+    /// Production runs this revision and carries this run's id, by one patch that tests uid and resourceVersion; or by
+    /// its creation, where there was none.
     Promote {
         /// What production is to run.
         revision: Revision,

@@ -92,7 +92,10 @@ prop_compose! {
     fn workload()(
         opted_in in prop::bool::weighted(0.9), paused in prop::bool::weighted(0.1), commands in vec(command(), 0..3),
         generation in prop_oneof![9 => 0_i64..5, 1 => any::<i64>()], version in name(), template in name(),
-        production in prop_oneof![9 => revision().prop_map(Production::Runs), 1 => text().prop_map(Production::NotPinned)],
+        production in prop_oneof![
+            9 => revision().prop_map(Production::Runs), 1 => text().prop_map(Production::NotPinned),
+            1 => Just(Production::Absent),
+        ],
         run_label in option::weighted(0.3, name()),
         rollout in prop_oneof![
             4 => Just(Rollout::Complete), 1 => Just(Rollout::Progressing), 1 => text().prop_map(Rollout::Stuck),
@@ -166,7 +169,8 @@ fn watched() -> impl Strategy<Value = Watched> {
 prop_compose! {
     fn sending()(
         canary in name(), ready_changed in ready_time(), generation in 0_i64..5, version in name(),
-        proof in prop::sample::select(vec![Proof::Measured, Proof::Silence, Proof::Person]), since in time(),
+        proof in prop::sample::select(vec![Proof::Measured, Proof::Silence, Proof::Person, Proof::FirstCreation]),
+        since in time(),
     ) -> Sending {
         Sending { canary, ready_changed, generation, version, proof, since }
     }
@@ -289,7 +293,7 @@ proptest! {
 
     #[test]
     fn unknown_never_promotes(plan in plan(), stored in stored(), see in observation(), now in time(), why in why()) {
-        if matches!(state_of(&stored), State::Promoting(..)) {
+        if matches!(state_of(&stored), State::Promoting(..)) || see.workload.production == Production::Absent {
             return Ok(());
         }
         let mut see = see;
@@ -298,6 +302,21 @@ proptest! {
         let step = step(&plan, &stored, &see, now);
         prop_assert!(!promotes(&step), "{:?}", step);
         prop_assert!(recorded(&step).is_none_or(|record| !matches!(record.state, State::Promoting(..))));
+    }
+
+    #[test]
+    fn production_is_created_only_where_none_was_seen_afresh(
+        plan in plan(), stored in stored(), see in observation(), now in time(),
+    ) {
+        let step = step(&plan, &stored, &see, now);
+        let before = state_of(&stored);
+        let state = recorded(&step).map_or(&before, |record| &record.state);
+        if promotes(&step) && let State::Promoting(_, sending) = state {
+            let absent = see.workload.production == Production::Absent;
+            prop_assert_eq!(sending.proof == Proof::FirstCreation, absent);
+            prop_assert!(!absent || see.read == Read::Production);
+            prop_assert!(!absent || !step.orders.iter().any(|order| matches!(order, Order::DeleteCanary(_))));
+        }
     }
 
     #[test]

@@ -135,7 +135,7 @@ macro_rules! mirror {
     };
 }
 
-mirror!(Proof { Measured, Silence, Person });
+mirror!(Proof { Measured, Silence, Person, FirstCreation });
 mirror!(EntryKind { Rejected, RolledBack });
 mirror!(Hold { RolledBack, NotRolledOut, Inconclusive });
 mirror!(Verb { Promote, Abort, Retry });

@@ -8,7 +8,7 @@ mod running;
 mod watch;
 
 use crate::guard::{Guard, Guards};
-use crate::observation::Observation;
+use crate::observation::{Observation, Production};
 use crate::record::{Record, State, Stored};
 use crate::{Because, Phase, Plan, Step};
 use case::Case;
@@ -25,7 +25,8 @@ pub(crate) fn decide(guards: Guards, plan: &Plan, stored: &Stored, see: &Observa
         }
     };
     let case = Case { guards, plan, record, absent, see, now };
-    if guards.on(Guard::NewerView) && record.floor > 0 && see.workload.generation <= record.floor {
+    let is_there = see.workload.production != Production::Absent;
+    if is_there && guards.on(Guard::NewerView) && record.floor > 0 && see.workload.generation <= record.floor {
         return case.wait(Because::ViewStale);
     }
     if let State::Promoting(run, sending) = &record.state {

@@ -27,10 +27,14 @@ pub(super) fn decide(case: &Case<'_>, run: &Run, sending: &Sending) -> Step {
 /// What others did to production since it was noted, if it is more than to scale it.
 fn changed(case: &Case<'_>, run: &Run, sending: &Sending) -> Option<Because> {
     let workload = &case.see.workload;
+    // A first creation has nothing to change, and everything else has something.
+    if (workload.production == Production::Absent) != (sending.proof == Proof::FirstCreation) {
+        return Some(Because::ProductionChanged);
+    }
     if workload.template != run.template {
         return Some(Because::TemplateChanged);
     }
-    let moved = workload.generation != sending.generation;
+    let moved = workload.generation != sending.generation && sending.proof != Proof::FirstCreation;
     (moved && !runs(&workload.production, &run.from)).then_some(Because::ProductionChanged)
 }
 
@@ -124,7 +128,7 @@ fn against(case: &Case<'_>, run: &Run, sending: &Sending) -> Option<(Record, Bec
     if let Some(refusal) = case.see.refused.as_ref().filter(|r| r.what == Refused::Promote && unmoved) {
         return Some(case.not_judged(&run.revision, Some(run), Obstacle::Refused(refusal.message.clone())));
     }
-    if !canary_stands(case, run, sending) {
+    if sending.proof != Proof::FirstCreation && !canary_stands(case, run, sending) {
         return settled(Because::NotReady);
     }
     if case.passed(sending.since, case.plan.fresh_for()) {
@@ -155,7 +159,7 @@ fn send(case: &Case<'_>, run: &Run, sending: &Sending) -> Step {
         return note_again(case, run, sending);
     }
     let because = Because::Promoting(run.revision.clone(), sending.proof);
-    Step { orders: running::send(run, sending).into(), ..case.wait(because) }
+    Step { orders: running::send(run, sending), ..case.wait(because) }
 }
 
 fn note_again(case: &Case<'_>, run: &Run, sending: &Sending) -> Step {
@@ -165,10 +169,13 @@ fn note_again(case: &Case<'_>, run: &Run, sending: &Sending) -> Step {
     case.write(record, Because::PromotionNotedAgain, None)
 }
 
-/// Leaves `Promoting` unsent: first a fence, so that a patch still on its way can't land; then the outcome.
+/// Leaves `Promoting` unsent: first a fence, so that a patch still on its way can't land; then the outcome. What isn't
+/// there can't be fenced: a first creation that lands late is production like any other, and the next revision is judged
+/// against it.
 fn leave_unsent(case: &Case<'_>, run: &Run, sending: &Sending, record: Record, because: Because) -> Step {
     let mut step = case.end(record, because);
-    if case.guards.on(Guard::Fence) && case.see.workload.version == sending.version {
+    let fenceable = case.see.workload.production != Production::Absent;
+    if fenceable && case.guards.on(Guard::Fence) && case.see.workload.version == sending.version {
         step.orders.insert(0, Order::Fence { run: run.id.clone(), version: sending.version.clone() });
     }
     step

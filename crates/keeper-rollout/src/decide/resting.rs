@@ -1,11 +1,11 @@
 use super::case::Case;
 use super::promoting::rolled_back;
-use super::running::run_id;
+use super::running::{run_id, send};
 use crate::guard::Guard;
-use crate::names::Revision;
-use crate::observation::{Production, Refused, Rollout, Wanted};
-use crate::record::{Ended, EntryKind, Hold, Record, Run, State};
-use crate::{Because, Blocker, BlockerKind, Obstacle, Order, Phase, Step};
+use crate::names::{Revision, Uid};
+use crate::observation::{Production, Read, Refused, Rollout, Wanted};
+use crate::record::{Ended, EntryKind, Hold, Record, Run, Sending, State};
+use crate::{Afresh, Because, Blocker, BlockerKind, Obstacle, Order, Phase, Proof, Step};
 
 /// Nothing is under way: is there something to do?
 pub(super) fn decide(case: &Case<'_>) -> Step {
@@ -26,7 +26,8 @@ pub(super) fn decide(case: &Case<'_>) -> Step {
         return held(case, Because::InvalidPlan(what.clone()));
     }
     let production = match &case.see.workload.production {
-        Production::Runs(production) => production,
+        Production::Runs(production) => Some(production),
+        Production::Absent => None,
         // Pods of two templates disagree for as long as they are exchanged.
         Production::NotPinned(_) if case.see.workload.rollout == Rollout::Progressing => {
             return case.wait(Because::Blocked(mid_rollout()));
@@ -35,7 +36,7 @@ pub(super) fn decide(case: &Case<'_>) -> Step {
     };
     match &case.see.wanted {
         Wanted::Unknown(why) => case.rest(Because::WantedUnknown(why.clone())),
-        Wanted::Revision(wanted) if wanted == production => up_to_date(case, production),
+        Wanted::Revision(wanted) if Some(wanted) == production => up_to_date(case, wanted),
         Wanted::Revision(wanted) => wants(case, wanted, production),
     }
 }
@@ -56,6 +57,9 @@ fn become_settled(case: &Case<'_>, because: Because) -> Step {
 /// What others did to a promotion of ours: took it back, or let its rollout complete at last.
 fn left_by_others(case: &Case<'_>) -> Option<Step> {
     let promoted = case.record.promoted.as_ref()?;
+    if case.see.workload.production == Production::Absent {
+        return Some(removed(case, promoted));
+    }
     let Production::Runs(production) = &case.see.workload.production else { return None };
     if production != promoted {
         let named = matches!(&case.see.wanted, Wanted::Revision(wanted) if wanted == promoted);
@@ -67,6 +71,15 @@ fn left_by_others(case: &Case<'_>) -> Option<Step> {
     (stuck && complete).then(|| become_settled(case, Because::UpToDate(promoted.clone())))
 }
 
+/// Somebody deleted the production that we promoted: nothing creates it again against them. What comes under its name
+/// later counts its generations anew.
+fn removed(case: &Case<'_>, promoted: &Revision) -> Step {
+    match case.see.read {
+        Read::Production => rolled_back(case, promoted, 0),
+        Read::Cached | Read::Record => case.read(Afresh::Production, Because::ReadingAfresh),
+    }
+}
+
 fn up_to_date(case: &Case<'_>, production: &Revision) -> Step {
     match &case.record.state {
         State::Held(ended, Hold::NotRolledOut) => case.rest(Because::Still(ended.told.clone())),
@@ -75,7 +88,7 @@ fn up_to_date(case: &Case<'_>, production: &Revision) -> Step {
 }
 
 /// Another revision than production's is wanted: was it bad, is it waiting, or can it start?
-fn wants(case: &Case<'_>, wanted: &Revision, production: &Revision) -> Step {
+fn wants(case: &Case<'_>, wanted: &Revision, production: Option<&Revision>) -> Step {
     if let Some(step) = remembered(case, wanted) {
         return step;
     }
@@ -95,7 +108,10 @@ fn wants(case: &Case<'_>, wanted: &Revision, production: &Revision) -> Step {
     if let Some(blocker) = blocker(case) {
         return case.wait(Because::Blocked(blocker));
     }
-    launch(case, wanted, production)
+    match production {
+        Some(production) => launch(case, wanted, production),
+        None => create(case, wanted),
+    }
 }
 
 /// The revision is in the ledger, or was tried often enough.
@@ -135,20 +151,54 @@ fn mid_rollout() -> Blocker {
 }
 
 fn launch(case: &Case<'_>, wanted: &Revision, production: &Revision) -> Step {
+    let (mut record, run) = begin(case, wanted, production.clone());
+    let preflight = Order::Preflight { revision: wanted.clone(), run: run.id.clone() };
+    let create = Order::CreateCanary { revision: wanted.clone(), run: run.id.clone() };
+    record.state = State::Launching(run);
+    let mut step = case.write(record, Because::CanaryLaunching(wanted.clone()), [create]);
+    step.orders.insert(0, preflight);
+    step
+}
+
+/// The first creation of production: nothing is there that a canary could be compared with, or that could be harmed. It
+/// goes the way of every promotion, so that a crash anywhere is an ordinary start; the server's refusal of a second
+/// object of the name stands for the tests of the patch.
+fn create(case: &Case<'_>, wanted: &Revision) -> Step {
+    if case.see.read != Read::Production {
+        return case.read(Afresh::Production, Because::ReadingAfresh);
+    }
+    let workload = &case.see.workload;
+    let (mut record, run) = begin(case, wanted, Revision::from(ABSENT));
+    let sending = Sending {
+        canary: Uid::from(ABSENT),
+        ready_changed: case.now,
+        generation: workload.generation,
+        version: workload.version.clone(),
+        proof: Proof::FirstCreation,
+        since: case.now,
+    };
+    let preflight = Order::Preflight { revision: wanted.clone(), run: run.id.clone() };
+    let send = send(&run, &sending);
+    record.state = State::Promoting(run, sending);
+    let mut step = case.write(record, Because::Promoting(wanted.clone(), Proof::FirstCreation), send);
+    step.orders.insert(0, preflight);
+    step
+}
+
+/// What a run is said to come from, and which canary it has, where there is neither.
+const ABSENT: &str = "absent";
+
+fn begin(case: &Case<'_>, wanted: &Revision, from: Revision) -> (Record, Run) {
     let mut record = case.record.clone();
     record.runs = record.runs.saturating_add(1);
-    let run = run_id(record.runs, case.now);
-    record.state = State::Launching(Run {
-        id: run.clone(),
+    let run = Run {
+        id: run_id(record.runs, case.now),
         revision: wanted.clone(),
         template: case.see.workload.template.clone(),
-        from: production.clone(),
+        from,
         began: case.now,
         recreated: 0,
         alerts: Vec::new(),
-    });
-    let create = Order::CreateCanary { revision: wanted.clone(), run: run.clone() };
-    let mut step = case.write(record, Because::CanaryLaunching(wanted.clone()), [create]);
-    step.orders.insert(0, Order::Preflight { revision: wanted.clone(), run });
-    step
+    };
+    (record, run)
 }

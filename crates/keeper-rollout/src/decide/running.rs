@@ -286,9 +286,10 @@ fn promote(case: &Case<'_>, run: &Run, watched: &Watched, by: Option<&Command>, 
     step
 }
 
-/// The patch of production, and then the end of the canary: surge pods need its room.
-pub(super) fn send(run: &Run, sending: &Sending) -> [Order; 2] {
+/// The patch of production, and then the end of the canary, where there is one: surge pods need its room.
+pub(super) fn send(run: &Run, sending: &Sending) -> Vec<Order> {
     let promote =
         Order::Promote { revision: run.revision.clone(), run: run.id.clone(), version: sending.version.clone() };
-    [promote, Order::DeleteCanary(sending.canary.clone())]
+    let delete = Order::DeleteCanary(sending.canary.clone());
+    if sending.proof == Proof::FirstCreation { vec![promote] } else { vec![promote, delete] }
 }

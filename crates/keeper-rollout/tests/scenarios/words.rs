@@ -74,7 +74,7 @@ fn seen() -> Vec<Because> {
 }
 
 fn outcomes() -> Vec<Because> {
-    let proofs = [Proof::Measured, Proof::Silence, Proof::Person];
+    let proofs = [Proof::Measured, Proof::Silence, Proof::Person, Proof::FirstCreation];
     let promoted = |proof, late| Because::Promoted { revision: image(), proof, late };
     let evidence = Evidence::new("31 of 1000 requests failed (3.10 %), allowed below 1 %");
     let mut all: Vec<_> = proofs.map(|proof| Because::Promoting(image(), proof)).into();
@@ -101,6 +101,7 @@ fn outcomes() -> Vec<Because> {
         Because::RolledBack { revision: image(), number: 2, wanted: false },
         Because::PromotedNotRolledOut(image(), "still under way after 15m".into()),
         Because::Retried(image()),
+        Because::Rejected("3f2504e0-4f89/3@0a1b2c3d".into(), Fault::AbortedByPerson),
     ]);
     for trouble in troubles() {
         if trouble.is_the_images_fault() {

@@ -5,6 +5,7 @@
 
 mod case;
 mod commands;
+mod creation;
 mod incubating;
 mod launching;
 mod promoting;
