@@ -1,7 +1,7 @@
 //! From a request's body to an object that can be stored.
 
 use k8s_openapi::api::{apps, core};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::object;
@@ -32,7 +32,7 @@ pub(crate) fn object(resource: &ResourceType, mut body: Value) -> Result<Value, 
     }
     let metadata = body.get("metadata").is_none_or(|metadata| metadata.is_object() || metadata.is_null());
     finish(resource, &mut body);
-    let checked = if metadata { typed(resource, &body) } else { Err("metadata is no object".into()) };
+    let checked = if metadata { typed(resource, &mut body) } else { Err("metadata is no object".into()) };
     checked.map_err(|fault| {
         let (kind, version) = (&resource.kind, &resource.version);
         Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {fault}"))
@@ -51,7 +51,7 @@ pub(crate) fn patched(resource: &ResourceType, mut body: Value) -> Result<Value,
         return Err(invalid("the patched object is not a JSON object".into()));
     }
     finish(resource, &mut body);
-    typed(resource, &body).map_err(invalid)?;
+    typed(resource, &mut body).map_err(invalid)?;
     Ok(body)
 }
 
@@ -93,12 +93,12 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// Checks the types of known fields; unknown ones pass and are kept.
-fn typed(resource: &ResourceType, body: &Value) -> Result<(), String> {
-    fn check<T: DeserializeOwned>(body: &Value) -> Result<(), String> {
-        T::deserialize(body).map(drop).map_err(|e| e.to_string())
+/// Checks the types of known fields and drops the unknown ones. Of custom kinds only the metadata is known.
+fn typed(resource: &ResourceType, body: &mut Value) -> Result<(), String> {
+    fn check<T: DeserializeOwned + Serialize>(body: &Value) -> Result<Value, String> {
+        T::deserialize(body).and_then(|typed| serde_json::to_value(typed)).map_err(|e| e.to_string())
     }
-    match (resource.group.as_str(), resource.plural.as_str()) {
+    let known = match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "pods") => check::<core::v1::Pod>(body),
         ("", "services") => check::<core::v1::Service>(body),
         ("", "configmaps") => check::<core::v1::ConfigMap>(body),
@@ -119,13 +119,33 @@ fn typed(resource: &ResourceType, body: &Value) -> Result<(), String> {
         ("autoscaling", "horizontalpodautoscalers") => {
             check::<k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler>(body)
         }
-        _ => check::<Metadata>(body),
+        _ => {
+            let known = check::<Metadata>(body)?;
+            keep_known(object::child(body, "metadata"), known.get("metadata").unwrap_or(&Value::Null));
+            return Ok(());
+        }
+    }?;
+    keep_known(body, &known);
+    Ok(())
+}
+
+/// Takes out every field that is not among the known ones, and leaves the others as they were sent.
+fn keep_known(value: &mut Value, known: &Value) {
+    match (value, known) {
+        (Value::Object(map), Value::Object(known)) => map.retain(|key, value| match known.get(key) {
+            Some(known) => {
+                keep_known(value, known);
+                true
+            }
+            None => false,
+        }),
+        (Value::Array(list), Value::Array(known)) => list.iter_mut().zip(known).for_each(|(v, k)| keep_known(v, k)),
+        _ => {}
     }
 }
 
 /// What every object has, also a custom one.
-#[derive(serde::Deserialize)]
-#[expect(dead_code, reason = "only read by the deserializer, to check the types")]
+#[derive(serde::Deserialize, Serialize)]
 struct Metadata {
     metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
 }

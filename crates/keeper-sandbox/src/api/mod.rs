@@ -1,7 +1,8 @@
 //! A Kubernetes API server in memory, on plain HTTP: good enough for kube-rs, its watchers and controllers, and for
 //! `kubectl`.
 //!
-//! Objects are kept as the JSON that was sent plus what a server sets, so that fields newer than this build survive.
+//! Objects are kept as the JSON that was sent plus what a server sets, less the fields that this build's version of
+//! Kubernetes does not know.
 //! The answers, their codes and their wording follow kube-apiserver 1.36. Left out, and answered with 415 or not at
 //! all: server-side apply, field management, CEL, RBAC, other admission than pod tolerations, protobuf
 //! answers (and bodies beyond what `kubectl` sends), schemas of custom resources (they are stored as sent), and the detection of unknown fields (`fieldValidation` is accepted and

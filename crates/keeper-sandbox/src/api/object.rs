@@ -1,4 +1,4 @@
-//! Reading and writing objects kept as plain JSON, so that fields newer than this build survive.
+//! Reading and writing objects kept as plain JSON.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
