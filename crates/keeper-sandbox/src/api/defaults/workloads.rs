@@ -1,0 +1,52 @@
+//! What the kinds that make pods from a template are filled in with.
+
+use serde_json::{Value, json};
+
+use crate::api::object::{self, child, default};
+
+pub(super) fn deployment(spec: &mut Value) {
+    default(spec, "replicas", || json!(1));
+    default(spec, "revisionHistoryLimit", || json!(10));
+    default(spec, "progressDeadlineSeconds", || json!(600));
+    let strategy = child(spec, "strategy");
+    default(strategy, "type", || json!("RollingUpdate"));
+    if object::text(strategy, "/type") == Some("RollingUpdate") {
+        let rolling = child(strategy, "rollingUpdate");
+        default(rolling, "maxSurge", || json!("25%"));
+        default(rolling, "maxUnavailable", || json!("25%"));
+    }
+}
+
+pub(super) fn stateful_set(spec: &mut Value) {
+    default(spec, "replicas", || json!(1));
+    default(spec, "revisionHistoryLimit", || json!(10));
+    default(spec, "podManagementPolicy", || json!("OrderedReady"));
+    default(spec, "updateStrategy", || json!({ "type": "RollingUpdate", "rollingUpdate": { "partition": 0 } }));
+}
+
+pub(super) fn daemon_set(spec: &mut Value) {
+    default(spec, "revisionHistoryLimit", || json!(10));
+    default(
+        spec,
+        "updateStrategy",
+        || json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 1, "maxSurge": 0 } }),
+    );
+}
+
+pub(super) fn job(spec: &mut Value) {
+    default(spec, "parallelism", || json!(1));
+    default(spec, "completions", || json!(1));
+    default(spec, "backoffLimit", || json!(6));
+    default(spec, "completionMode", || json!("NonIndexed"));
+    default(spec, "suspend", || json!(false));
+    default(spec, "podReplacementPolicy", || json!("TerminatingOrFailed"));
+}
+
+/// Selector and labels of a ReplicationController are taken from its template.
+pub(super) fn replication_controller(of: &mut Value) {
+    let labels = of.pointer("/spec/template/metadata/labels").cloned();
+    if let Some(labels) = labels {
+        default(child(of, "spec"), "selector", || labels.clone());
+        default(child(of, "metadata"), "labels", || labels);
+    }
+}
