@@ -139,6 +139,12 @@ pub enum CloneError {
     /// A canary without a deadline could stay for ever.
     #[error("the canary's deadline is zero seconds: at least one is needed")]
     NoDeadline,
+    /// The name would be longer than the server takes.
+    #[error("the name {name} is too long for a Deployment: at most 253 characters are possible")]
+    NameTooLong {
+        /// The name.
+        name: String,
+    },
     /// The targets were chosen from another state of the workload.
     #[error("container {container} is not where it was when it was chosen: choose again from this workload")]
     OtherTargets {

@@ -25,8 +25,18 @@ pub fn template_hash(workload: &Workload<'_>, targets: &Targets) -> String {
             container.insert("image".to_owned(), Value::from(""));
         }
     }
+    hash_of(&template)
+}
+
+/// A hash of a whole `spec.template` as served, images included: it changes with any edit. In the form of
+/// [`template_hash`].
+pub fn whole_template_hash(template: &Value) -> String {
+    hash_of(template)
+}
+
+fn hash_of(template: &Value) -> String {
     let mut text = String::new();
-    write_sorted(&template, &mut text);
+    write_sorted(template, &mut text);
     hex::encode(Sha256::digest(text)).chars().take(LENGTH).collect()
 }
 

@@ -1,5 +1,7 @@
 //! What production runs by its template.
 
+use std::collections::BTreeMap;
+
 use keeper_image::{Reference, ReferenceError};
 use serde_json::Value;
 
@@ -60,6 +62,17 @@ pub fn same_repository(workload: &Workload<'_>, targets: &Targets) -> Vec<SameRe
             })
         })
         .collect()
+}
+
+/// The image of every container and init container of a `spec.template`, by the container's name.
+pub fn template_images(template: &Value) -> BTreeMap<String, String> {
+    let list = |name: &str| template.get("spec").and_then(|spec| spec.get(name)).and_then(Value::as_array);
+    let all = ["containers", "initContainers"].into_iter().filter_map(list).flatten();
+    all.map(|container| {
+        let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
+        (container_name(container).to_owned(), image.to_owned())
+    })
+    .collect()
 }
 
 pub(crate) fn container_at<'a>(workload: &Workload<'a>, target: &Target) -> Option<&'a Value> {

@@ -1,7 +1,9 @@
 //! From a workload's template and an image to a canary pod, and the X-ray of what will select that pod.
 //!
 //! Decides what the canary looks like ([`clone_pod`]), what would happen to it and because of it ([`xray`]), what a
-//! promotion writes ([`promotion_patch`]) and when a template counts as changed by someone else ([`template_hash`]).
+//! promotion writes ([`promotion_patch`]) and when a template counts as changed by someone else ([`template_hash`]). Where
+//! the whole Deployment that is wanted is given ([`Desired`]): the one-replica Deployment that tries it
+//! ([`canary_deployment`]), and what puts it into production ([`replacement_patch`], [`first_deployment`]).
 //! It never talks to a cluster, knows no time, and never changes anything in the template but the image: JSON goes in
 //! and JSON comes out, so that fields newer than this build survive.
 //!
@@ -44,6 +46,8 @@
 mod clone;
 mod config;
 mod copies;
+mod deployment;
+mod desired;
 mod hash;
 mod images;
 mod labels;
@@ -51,6 +55,7 @@ mod names;
 mod note;
 mod patch;
 mod refusal;
+mod replace;
 mod selector;
 mod targets;
 mod triggers;
@@ -60,13 +65,16 @@ mod xray;
 pub use clone::{CanaryPod, CanarySpec, CloneError, clone_pod};
 pub use config::{LATEST_VERSION_ANNOTATION, instantiate_request, not_rolled_out, rolls_out_by_itself};
 pub use copies::not_two_copies;
-pub use hash::template_hash;
-pub use images::{ProductionImage, SameRepository, production_images, same_repository};
+pub use deployment::{CanaryDeployment, CanaryDeploymentSpec, TIER_LABEL, canary_deployment, canary_deployment_name};
+pub use desired::Desired;
+pub use hash::{template_hash, whole_template_hash};
+pub use images::{ProductionImage, SameRepository, production_images, same_repository, template_images};
 pub use labels::{CANARY_LABEL, KeptLabel, MANAGED_BY_LABEL, MANAGER, REVISION_LABEL, RUN_LABEL};
 pub use names::{canary_name, label_value};
 pub use note::Note;
 pub use patch::{FENCE_ANNOTATION, fence_patch, promotion_patch};
 pub use refusal::Refusal;
+pub use replace::{PROMOTED_ANNOTATION, Replacement, first_deployment, replacement_patch};
 pub use targets::{Target, Targets};
 pub use triggers::image_triggers;
 pub use workload::{Malformed, Workload, WorkloadKind};

@@ -77,14 +77,14 @@ fn next_fence(now: Option<&str>, run: &str) -> String {
     format!("{run}.{}", number.unwrap_or(1).wrapping_add(1))
 }
 
-fn check_run(run: &str) -> Result<(), CloneError> {
+pub(crate) fn check_run(run: &str) -> Result<(), CloneError> {
     if run.is_empty() || !is_label_value(run) {
         return Err(CloneError::NotALabelValue { what: "run" });
     }
     Ok(())
 }
 
-fn preconditions(workload: &Workload<'_>) -> Vec<Value> {
+pub(crate) fn preconditions(workload: &Workload<'_>) -> Vec<Value> {
     vec![
         json!({"op": "test", "path": "/metadata/uid", "value": workload.uid()}),
         json!({"op": "test", "path": "/metadata/resourceVersion", "value": workload.resource_version()}),
