@@ -1,13 +1,14 @@
 //! The wiring: here, and only here, signals and registries have names.
 
 use crate::args::Args;
-use keeper_api::{Check, Defaults, HttpErrorRate};
+use keeper_api::checks::{HttpErrorRate, Source};
+use keeper_api::{Check, Defaults, Rule};
 use keeper_controller::{AlertIntake, Controller, IntakeError, Settings};
 use keeper_image::{Credentials, RegistryClient, RegistryConfig, TagWatcher};
 use keeper_prometheus::{DirectScrape, ErrorRate, ErrorRateSettings};
 use keeper_rollout::Plan;
 use keeper_serve::{AdminPort, Answer, Answering, AuthOptions, Authenticator, Door, Limits, Receive};
-use keeper_signal::HealthSignal;
+use keeper_signal::{HealthSignal, Look, Verdict, Why, from_fn};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use miette::{Context, IntoDiagnostic, Result};
 use prometheus_client::registry::Registry;
@@ -120,15 +121,39 @@ fn settings(args: &Args) -> Settings {
     settings
 }
 
-/// The signal for one check.
+/// The signal for one check, used as the check says.
 fn signal(check: &Check) -> Result<Box<dyn HealthSignal>, String> {
-    match check {
-        Check::HttpErrorRate(check) => error_rate(check).map_err(|error| error.to_string()),
+    let policy = check.policy.clone();
+    match asked(&check.rule) {
+        Ok(signal) => Ok(Box::new(policy.on(check.name.as_str(), signal))),
+        // What judges nothing must not hold up what does.
+        Err(why) if policy.observe_only => {
+            let unknown = move |_: &Look| Verdict::Unknown(Why::NotMeasured(why.clone()));
+            Ok(Box::new(policy.on(check.name.as_str(), Box::new(from_fn(check.kind(), unknown)))))
+        }
+        Err(why) => Err(why),
     }
 }
 
-fn error_rate(check: &HttpErrorRate) -> Result<Box<dyn HealthSignal>, keeper_prometheus::SettingsError> {
-    let source = DirectScrape::new(check.port, &check.path, SCRAPE_TIMEOUT)?;
+/// What asks what a check asks.
+fn asked(rule: &Rule) -> Result<Box<dyn HealthSignal>, String> {
+    match rule {
+        Rule::HttpErrorRate(rate) => match &rate.source {
+            Source::Pods { port, path } => error_rate(rate, *port, path).map_err(|error| error.to_string()),
+            Source::Prometheus { .. } => Err("this operator has no Prometheus; write the pods' port".into()),
+        },
+        Rule::LatencyShare(_) | Rule::Query(_) => Err("this operator has no Prometheus".into()),
+        Rule::Http(_) => Err("this operator has no provider of that name".into()),
+        Rule::Job(_) => Err("this operator starts no Jobs".into()),
+    }
+}
+
+fn error_rate(
+    check: &HttpErrorRate,
+    port: u16,
+    path: &str,
+) -> Result<Box<dyn HealthSignal>, keeper_prometheus::SettingsError> {
+    let source = DirectScrape::new(port, path, SCRAPE_TIMEOUT)?;
     let mut settings = ErrorRateSettings {
         metric: check.metric.clone(),
         error_codes: check.error_codes.clone(),

@@ -91,14 +91,23 @@ impl<'a> Annotations<'a> {
     /// Refuses what is under our prefix and means nothing: with `check` misspelt for `checks`, a canary would be
     /// promoted on silence.
     pub(crate) fn refuse_unknown(&self) -> Result<(), Invalid> {
-        let known = |key: &str| keys::OWNERS.contains(&key) || keys::OURS.contains(&key);
+        let known: Vec<&str> = keys::OWNERS.iter().chain(&keys::OURS).copied().collect();
+        self.refuse(&known, &format!("remove it or write one of {}", list(keys::OWNERS)))
+    }
+
+    /// Refuses what is under our prefix and not among these; `fix` goes before their list.
+    pub(crate) fn refuse_others(&self, known: &[&str], fix: &str) -> Result<(), Invalid> {
+        self.refuse(known, &format!("{fix}: {}", list(known.iter().copied())))
+    }
+
+    fn refuse(&self, known: &[&str], fix: &str) -> Result<(), Invalid> {
         let mut names = self.map.into_iter().flat_map(Map::keys);
-        match names.find(|key| key.starts_with(keys::PREFIX) && !known(key)) {
+        match names.find(|key| key.starts_with(keys::PREFIX) && !known.contains(&key.as_str())) {
             None => Ok(()),
             Some(unknown) => Err(Invalid {
                 field: format!("annotation {}", list([unknown.as_str()])),
                 problem: "is not known".into(),
-                fix: format!("remove it or write one of {}", list(keys::OWNERS)),
+                fix: fix.to_owned(),
             }),
         }
     }

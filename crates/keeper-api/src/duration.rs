@@ -25,9 +25,19 @@ pub fn duration(text: &str) -> Result<Duration, &'static str> {
     }
 }
 
-/// Reads an annotation's duration.
-pub(crate) fn read(key: &str, text: &str) -> Result<Duration, Invalid> {
-    duration(text).map_err(|problem| Invalid::annotation(key, format!("{} {problem}", quote(text)), EXAMPLE))
+/// Reads the duration that stands at this place.
+pub(crate) fn read(place: &str, text: &str) -> Result<Duration, Invalid> {
+    let invalid = |problem| Invalid {
+        field: place.to_owned(),
+        problem: format!("{} {problem}", quote(text)),
+        fix: EXAMPLE.to_owned(),
+    };
+    duration(text).map_err(invalid)
+}
+
+/// Reads a duration of whatever length, down to 0.
+pub(crate) fn spans(text: &str) -> Result<Duration, &'static str> {
+    if text.is_empty() { Err("is not a duration") } else { milliseconds(text).map(Duration::from_millis) }
 }
 
 fn milliseconds(text: &str) -> Result<u64, &'static str> {

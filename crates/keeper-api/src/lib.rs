@@ -1,7 +1,8 @@
-//! The contract with cluster users: annotations and stored records, both turned into the core's types.
+//! The contract with cluster users: annotations, the Canary resource and stored records, turned into the core's types.
 //!
 //! It decides what a workload's label and annotations mean ([`read`] answers a [`Wish`] or says what is [`Invalid`]
-//! about them) and how a rollout's record is written down ([`record`]). It never talks to a cluster, never asks whether
+//! about them), what a Canary means ([`canary::read`]), what the checks of both mean ([`checks`]), and how a rollout's
+//! record is written down ([`record`]). It never talks to a cluster, never asks whether
 //! what is wished for is possible there, and never echoes more than a line of what somebody else wrote.
 //!
 //! Objects are taken as the API server serves them, as JSON values, so that a Deployment and a DeploymentConfig are
@@ -33,18 +34,20 @@
 //! ```
 
 mod annotations;
-mod check;
+pub mod canary;
+pub mod checks;
 mod containers;
 mod duration;
 mod invalid;
 pub mod keys;
 mod matchers;
 pub mod record;
+mod spans;
 mod wish;
 mod yaml;
 
 pub use annotations::{commands, opted_in, paused};
-pub use check::{Check, HttpErrorRate};
+pub use checks::{Check, Rule};
 pub use duration::duration;
 pub use invalid::Invalid;
 pub use wish::{Defaults, Wish, read};

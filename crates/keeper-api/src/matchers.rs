@@ -6,18 +6,22 @@ use crate::keys;
 const MOST: usize = 32;
 const EXAMPLE: &str = r#"write it like {service="basket", severity=~"page|ticket"}"#;
 
+/// Reads the annotation's list of matchers.
+pub(crate) fn read(text: &str) -> Result<Vec<String>, Invalid> {
+    split_list(text).map_err(|problem| Invalid::annotation(keys::ALERT_MATCHERS, problem, EXAMPLE))
+}
+
 /// Splits what Alertmanager writes as `{a="b", c=~"d"}` into its matchers: at commas and at ends of lines that stand
 /// outside double quotes. The braces may be left out, and each line may have its own.
-pub(crate) fn read(text: &str) -> Result<Vec<String>, Invalid> {
-    let invalid = |problem: String| Invalid::annotation(keys::ALERT_MATCHERS, problem, EXAMPLE);
+pub(crate) fn split_list(text: &str) -> Result<Vec<String>, String> {
     let mut found = vec![];
-    for line in split(text, '\n').ok_or_else(|| invalid("has a double quote that is not closed".into()))? {
-        let line = without_braces(line.trim()).ok_or_else(|| invalid(format!("{} has one brace only", quote(line))))?;
+    for line in split(text, '\n').ok_or("has a double quote that is not closed")? {
+        let line = without_braces(line.trim()).ok_or_else(|| format!("{} has one brace only", quote(line)))?;
         let parts = split(line, ',').unwrap_or_default();
         found.extend(parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned));
     }
     if found.len() > MOST {
-        return Err(invalid(format!("has {} matchers, at most {MOST} are taken", found.len())));
+        return Err(format!("has {} matchers, at most {MOST} are taken", found.len()));
     }
     Ok(found)
 }

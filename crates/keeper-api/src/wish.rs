@@ -1,9 +1,10 @@
 use crate::annotations::{Annotations, commands, paused};
-use crate::check::{self, Check};
-use crate::invalid::{Invalid, quote};
-use crate::{containers, duration, keys, matchers};
+use crate::checks::{self, Check};
+use crate::invalid::Invalid;
+use crate::spans::Spans;
+use crate::{containers, keys, matchers};
 use keeper_image::Reference;
-use keeper_rollout::{Command, OnInconclusive, Plan};
+use keeper_rollout::{Command, Plan};
 use serde_json::Value;
 
 /// What holds where the owner of a workload says nothing: the operator's settings.
@@ -54,14 +55,20 @@ pub struct Wish {
 pub fn read(object: &Value, defaults: &Defaults) -> Result<Wish, Invalid> {
     let annotations = Annotations::of(object, defaults.max_annotation);
     annotations.refuse_unknown()?;
+    let mut listed = match annotations.text(keys::CHECKS)? {
+        Some(text) => checks::read_annotation(text, object)?,
+        None => checks::Checks::default(),
+    };
+    let matchers = annotations.text(keys::ALERT_MATCHERS)?.map(matchers::read).transpose()?;
+    let alert_matchers = listed.matchers_or(&format!("annotation {}", keys::ALERT_MATCHERS), matchers)?;
     Ok(Wish {
         paused: paused(object),
         commands: commands(object),
         image: image(&annotations)?,
         containers: containers::read(object, &annotations)?,
         plan: plan(&annotations, &defaults.plan)?,
-        checks: annotations.text(keys::CHECKS)?.map_or(Ok(vec![]), check::read)?,
-        alert_matchers: annotations.text(keys::ALERT_MATCHERS)?.map_or(Ok(vec![]), matchers::read)?,
+        checks: listed.checks,
+        alert_matchers,
         allow_two_copies: annotations.flag(keys::ALLOW_TWO_COPIES)?,
     })
 }
@@ -74,36 +81,13 @@ fn image(annotations: &Annotations<'_>) -> Result<Reference, Invalid> {
 }
 
 fn plan(annotations: &Annotations<'_>, defaults: &Plan) -> Result<Plan, Invalid> {
-    let span = |key| annotations.text(key)?.map(|text| duration::read(key, text)).transpose();
-    let mut plan = defaults.clone();
-    let incubation = span(keys::CANARY_DURATION)?;
-    plan.incubation = incubation.unwrap_or(plan.incubation);
-    plan.max_incubation = match span(keys::MAX_INCUBATION)? {
-        Some(longest) => longest,
-        None if incubation.is_some() || plan.max_incubation < plan.incubation => plan.incubation.saturating_mul(2),
-        None => plan.max_incubation,
+    let span = |key: &str| Ok(annotations.text(key)?.map(|text| (format!("annotation {key}"), text)));
+    let spans = Spans {
+        incubation: span(keys::CANARY_DURATION)?,
+        max_incubation: span(keys::MAX_INCUBATION)?,
+        launch_deadline: span(keys::LAUNCH_DEADLINE)?,
     };
-    if plan.max_incubation < plan.incubation {
-        let problem = format!(
-            "{:?} is less than the {:?} for which a canary must be watched",
-            plan.max_incubation, plan.incubation
-        );
-        let fix = format!("write at least {}s, or shorten {}", plan.incubation.as_secs_f64(), keys::CANARY_DURATION);
-        return Err(Invalid::annotation(keys::MAX_INCUBATION, problem, fix));
-    }
-    plan.launch_deadline = span(keys::LAUNCH_DEADLINE)?.unwrap_or(plan.launch_deadline);
-    plan.on_inconclusive = on_inconclusive(annotations)?.unwrap_or(plan.on_inconclusive);
-    Ok(plan)
-}
-
-fn on_inconclusive(annotations: &Annotations<'_>) -> Result<Option<OnInconclusive>, Invalid> {
-    match annotations.text(keys::ON_INCONCLUSIVE)? {
-        None => Ok(None),
-        Some("retry") => Ok(Some(OnInconclusive::Retry)),
-        Some("reject") => Ok(Some(OnInconclusive::Reject)),
-        Some(other) => {
-            let problem = format!("{} is neither retry nor reject", quote(other));
-            Err(Invalid::annotation(keys::ON_INCONCLUSIVE, problem, "write retry or reject"))
-        }
-    }
+    let on_inconclusive = annotations.text(keys::ON_INCONCLUSIVE)?;
+    let place = format!("annotation {}", keys::ON_INCONCLUSIVE);
+    spans.plan(keys::CANARY_DURATION, on_inconclusive.map(|text| (place, text)), defaults)
 }

@@ -9,8 +9,9 @@ use serde_saphyr::budget::BudgetBreach;
 pub(crate) fn read(text: &str) -> Result<Value, String> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
-            max_depth: 8,
-            flow_nesting_limit: 8,
+            // A Job's template in a list of checks has about a dozen levels.
+            max_depth: 20,
+            flow_nesting_limit: 20,
             max_nodes: 2_000,
             max_events: 8_000,
             max_anchors: 0,
@@ -63,7 +64,7 @@ mod tests {
             "a: b\na: c".to_owned(),
             "[".repeat(10_000),
             "- ".repeat(10_000),
-            format!("{}1{}", "[".repeat(9), "]".repeat(9)),
+            format!("{}1{}", "[".repeat(21), "]".repeat(21)),
             format!("[{}]", "1,".repeat(3_000)),
             "---\na\n---\nb".to_owned(),
             "- .nan".to_owned(),

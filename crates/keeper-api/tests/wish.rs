@@ -1,6 +1,7 @@
 //! What the owner of a workload writes, from whole objects.
 
-use keeper_api::{Check, Defaults, Invalid, Wish, keys, read};
+use keeper_api::checks::Source;
+use keeper_api::{Defaults, Invalid, Rule, Wish, keys, read};
 use keeper_rollout::{Command, OnInconclusive, Verb};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -73,8 +74,8 @@ fn everything_that_can_be_wished() {
     );
     assert_eq!(wish.containers, ["app"]);
     assert_eq!(wish.alert_matchers, [r#"service="shop""#, r#"severity="page""#]);
-    let [Check::HttpErrorRate(check)] = &wish.checks[..] else { panic!("{:?}", wish.checks) };
-    assert_eq!(check.port, 8080);
+    let [Rule::HttpErrorRate(check)] = [&wish.checks[0].rule] else { panic!("{:?}", wish.checks) };
+    assert_eq!(check.source, Source::Pods { port: 8080, path: "/metrics".into() });
     assert_eq!(
         (wish.plan.incubation, wish.plan.launch_deadline, wish.plan.max_incubation, wish.plan.on_inconclusive),
         (20 * MINUTE, 3 * MINUTE, 60 * MINUTE, OnInconclusive::Reject)

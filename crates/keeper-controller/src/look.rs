@@ -62,7 +62,7 @@ fn begin(context: &Context, wish: &Wish, run: &Run) -> RunSignals {
             Ok(signal) => begun.signals.push(signal),
             Err(why) => begun
                 .impossible
-                .push(Looked { signal: check.kind().to_owned(), verdict: Verdict::Unknown(Why::NotMeasured(why)) }),
+                .push(Looked { signal: check.name.clone(), verdict: Verdict::Unknown(Why::NotMeasured(why)) }),
         }
     }
     let unseen = || Verdict::Unknown(Why::NotMeasured("not looked at yet".into()));

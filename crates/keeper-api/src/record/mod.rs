@@ -19,6 +19,8 @@
 
 mod wire;
 
+pub(crate) use wire::line;
+
 use crate::invalid::one_line;
 use keeper_rollout::Record;
 use serde::Deserialize;
@@ -84,6 +86,22 @@ pub fn from_json(text: &str) -> Result<Record, RecordError> {
     }
     let record: wire::Record = serde_json::from_str(text).map_err(|source| RecordError::OtherShape { source })?;
     Ok(record.into())
+}
+
+/// The record as a JSON value, for the status of a [`Canary`](crate::canary).
+#[must_use]
+pub fn to_value(record: &Record) -> serde_json::Value {
+    // As above; without a version it is a record that nobody can read.
+    serde_json::to_value(wire::Record::from(record)).unwrap_or_default()
+}
+
+/// Reads a record that [`to_value`] made.
+///
+/// # Errors
+///
+/// A record that is too long, damaged, or newer: see [`RecordError`].
+pub fn from_value(value: &serde_json::Value) -> Result<Record, RecordError> {
+    from_json(&value.to_string())
 }
 
 #[derive(Deserialize)]

@@ -336,7 +336,7 @@ impl From<Command> for core::Command {
 
 /// As much of a text for people as fits into so many bytes, as one line: it holds words of strangers, and a record with
 /// all that it can remember must stay below [`super::LIMIT`].
-fn line(text: &str, bytes: usize) -> String {
+pub(crate) fn line(text: &str, bytes: usize) -> String {
     let mut kept = String::with_capacity(text.len().min(bytes));
     for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
         if kept.len() + c.len_utf8() > bytes {
