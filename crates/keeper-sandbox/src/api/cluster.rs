@@ -10,7 +10,7 @@ use super::object::{self, child, set_meta};
 use super::resources::{Generation, ResourceType, Resources};
 use super::status::{FieldError, Status};
 use super::store::Store;
-use super::{convert, decode, defaults, deployment_config, services, validation};
+use super::{convert, decode, defaults, deployment_config, go, names, services, validation};
 
 /// The whole state of the server.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(crate) struct Target {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Write {
     pub(crate) dry_run: bool,
+    /// A field that the kind doesn't have is refused rather than dropped.
+    pub(crate) strict: bool,
     pub(crate) now: Timestamp,
 }
 
@@ -61,7 +63,7 @@ impl Cluster {
                 };
                 let body = json!({ "metadata": { "name": name } });
                 // These names are valid and the store is empty: nothing can be refused.
-                let _ = cluster.create(&target, body, Write { dry_run: false, now });
+                let _ = cluster.create(&target, body, Write { dry_run: false, strict: false, now });
             }
         }
         cluster
@@ -69,6 +71,10 @@ impl Cluster {
 
     /// The object as stored.
     pub(crate) fn stored(&self, target: &Target) -> Result<Arc<Value>, Status> {
+        if let Some(fault) = names::path_segment_fault(&target.name) {
+            let name = go::quoted(&target.name);
+            return Err(Status::bad_request(format!("Name parameter invalid: {name}: {fault}")));
+        }
         self.store
             .get(&target.resource.storage, &target.namespace, &target.name)
             .ok_or_else(|| Status::not_found(&target.resource, &target.name))
@@ -82,7 +88,7 @@ impl Cluster {
     /// Creates an object and returns it as served.
     pub(crate) fn create(&mut self, target: &Target, body: Value, write: Write) -> Result<Value, Status> {
         let resource = &target.resource;
-        let mut new = convert::stored(resource, decode::object(resource, body)?);
+        let mut new = convert::stored(resource, decode::object(resource, body, write.strict)?);
         self.namespace_for(target, &mut new)?;
         if !object::resource_version(&new).is_empty() {
             return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
@@ -104,6 +110,7 @@ impl Cluster {
             }
             if object::text(&new, "/metadata/generateName").is_some_and(|prefix| !prefix.is_empty()) {
                 refused.message.push_str(", the server was not able to generate a unique name for the object");
+                object::set(&mut refused.details, "retryAfterSeconds", json!(1));
             }
             return Err(refused);
         }
@@ -164,8 +171,10 @@ impl Cluster {
         let resource = &target.resource;
         let old = self.stored(target)?;
         let decoded = match by {
-            By::Put => decode::object(resource, body)?,
-            By::Patch => decode::patched(resource, body)?,
+            By::Put => decode::object(resource, body, write.strict)?,
+            // Without a version nothing of it is known, not even the name.
+            By::Patch if object::text(&body, "/apiVersion").is_none() => return Err(nameless(target)),
+            By::Patch => decode::patched(resource, body, write.strict)?,
         };
         let mut new = convert::stored(resource, decoded);
         same_object(target, &old, &mut new, by)?;
@@ -205,8 +214,10 @@ impl Cluster {
             && object::number(&new, "/metadata/deletionGracePeriodSeconds").unwrap_or_default() == 0
             && !resource.is("", "namespaces");
         if finished {
-            // The last change and the removal are one; the client is shown the version that it changed.
-            self.remove(resource, &new);
+            // The last change and the removal are one: watchers are shown what was stored, the client what it changed.
+            if let Some(last) = self.store.get(&resource.storage, object::namespace(&new), object::name(&new)) {
+                self.remove(resource, &last);
+            }
             return Arc::new(new);
         }
         if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
@@ -294,14 +305,17 @@ fn same_object(target: &Target, old: &Value, new: &mut Value, by: By) -> Result<
             "the namespace of the provided object does not match the namespace sent on the request",
         ));
     }
+    // Most kinds look at it twice.
+    let once = matches!(resource.plural.as_str(), "events" | "poddisruptionbudgets" | "endpointslices");
+    let immutable = |field: &str, value: Value| {
+        let fault = FieldError::immutable(field, value);
+        let faults = if once { vec![fault] } else { vec![fault.clone(), fault] };
+        Status::invalid(resource, &target.name, &faults)
+    };
     let (uid, stored_uid) = (object::uid(new).to_owned(), object::uid(old));
     if !uid.is_empty() && uid != stored_uid {
         if by == By::Patch {
-            let fault = FieldError::immutable("metadata.uid", json!(uid));
-            // Most kinds look at it twice.
-            let once = matches!(resource.plural.as_str(), "events" | "poddisruptionbudgets" | "endpointslices");
-            let faults = if once { vec![fault] } else { vec![fault.clone(), fault] };
-            return Err(Status::invalid(resource, &target.name, &faults));
+            return Err(immutable("metadata.uid", json!(uid)));
         }
         let why = other_uid(resource, old, &uid);
         return Err(Status::conflict(resource, &target.name, &why));
@@ -316,6 +330,15 @@ fn same_object(target: &Target, old: &Value, new: &mut Value, by: By) -> Result<
     }
     if !version.is_empty() && version != object::resource_version(old) {
         return Err(Status::modified(resource, &target.name));
+    }
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        let pointer = format!("/metadata/{field}");
+        let wanted = new.pointer(&pointer).filter(|wanted| !wanted.is_null());
+        if let Some(wanted) = wanted
+            && !object::is_being_deleted(old)
+        {
+            return Err(immutable(&format!("metadata.{field}"), wanted.clone()));
+        }
     }
     let was = old.get("metadata").cloned().unwrap_or(Value::Null);
     let metadata = child(new, "metadata");
@@ -342,11 +365,16 @@ pub(crate) fn named_as(target: &Target, given: &str) -> Result<(), Status> {
     if given == name {
         return Ok(());
     }
-    Err(Status::bad_request(if given.is_empty() {
-        format!("the name of the object ({name} based on URL) was undeterminable: name must be provided")
-    } else {
-        format!("the name of the object ({given}) does not match the name on the URL ({name})")
-    }))
+    if given.is_empty() {
+        return Err(nameless(target));
+    }
+    Err(Status::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({name})")))
+}
+
+fn nameless(target: &Target) -> Status {
+    let name = &target.name;
+    let why = "was undeterminable: name must be provided";
+    Status::bad_request(format!("the name of the object ({name} based on URL) {why}"))
 }
 
 /// Why a write that names another uid conflicts, in the words of the real server's storage.

@@ -1,21 +1,17 @@
 //! From a request's body to an object that can be stored.
 
 use k8s_openapi::api::{apps, core};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::object;
+use super::prune;
 use super::resources::ResourceType;
 use super::status::{FieldError, Status};
 
-/// The object in the body of a create or replace.
-pub(crate) fn object(resource: &ResourceType, mut body: Value) -> Result<Value, Status> {
-    if !body.is_object() {
-        return Err(Status::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): the body is not a JSON object",
-            resource.kind
-        )));
-    }
+/// The object in the body of a create or replace, without the fields that its kind does not have; `strict` refuses them.
+pub(crate) fn object(resource: &ResourceType, mut body: Value, strict: bool) -> Result<Value, Status> {
     let kind = object::text(&body, "/kind").unwrap_or_default().to_owned();
     let version = object::text(&body, "/apiVersion").unwrap_or_default().to_owned();
     let wrong_kind = !kind.is_empty() && kind != resource.kind;
@@ -33,15 +29,15 @@ pub(crate) fn object(resource: &ResourceType, mut body: Value) -> Result<Value, 
     let metadata = body.get("metadata").is_none_or(|metadata| metadata.is_object() || metadata.is_null());
     finish(resource, &mut body);
     let checked = if metadata { typed(resource, &mut body) } else { Err("metadata is no object".into()) };
-    checked.map_err(|fault| {
+    checked.and_then(|unknown| refuse_if(strict, &unknown)).map_err(|fault| {
         let (kind, version) = (&resource.kind, &resource.version);
         Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {fault}"))
     })?;
     Ok(body)
 }
 
-/// The object that a patch made.
-pub(crate) fn patched(resource: &ResourceType, mut body: Value) -> Result<Value, Status> {
+/// The object that a patch made, without the fields that its kind does not have; `strict` refuses them.
+pub(crate) fn patched(resource: &ResourceType, mut body: Value, strict: bool) -> Result<Value, Status> {
     let invalid = |fault: String| {
         let mut status = Status::invalid(resource, "", &[FieldError::invalid("patch", Value::Null, fault)]);
         status.message = status.message.trim_start_matches(&resource.kind).to_owned();
@@ -50,9 +46,24 @@ pub(crate) fn patched(resource: &ResourceType, mut body: Value) -> Result<Value,
     if !body.is_object() {
         return Err(invalid("the patched object is not a JSON object".into()));
     }
+    let kind = object::text(&body, "/kind").unwrap_or(&resource.kind);
+    let version = object::text(&body, "/apiVersion").unwrap_or_default();
+    if kind != resource.kind || version != resource.api_version() {
+        let why = format!("no kind {kind:?} is registered for version {version:?} in scheme");
+        return Err(invalid(why));
+    }
     finish(resource, &mut body);
-    typed(resource, &mut body).map_err(invalid)?;
+    let unknown = typed(resource, &mut body).map_err(invalid)?;
+    refuse_if(strict, &unknown).map_err(invalid)?;
     Ok(body)
+}
+
+fn refuse_if(strict: bool, unknown: &[String]) -> Result<(), String> {
+    if !strict || unknown.is_empty() {
+        return Ok(());
+    }
+    let each: Vec<String> = unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
+    Err(format!("strict decoding error: {}", each.join(", ")))
 }
 
 fn finish(resource: &ResourceType, body: &mut Value) {
@@ -93,16 +104,21 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// Checks the types of known fields and drops the unknown ones. Of custom kinds only the metadata is known.
-fn typed(resource: &ResourceType, body: &mut Value) -> Result<(), String> {
-    fn check<T: DeserializeOwned + Serialize>(body: &Value) -> Result<Value, String> {
-        T::deserialize(body).and_then(|typed| serde_json::to_value(typed)).map_err(|e| e.to_string())
+/// Checks the types of known fields and drops the unknown ones, which it names.
+fn typed(resource: &ResourceType, body: &mut Value) -> Result<Vec<String>, String> {
+    fn check<T: DeserializeOwned + Serialize>(body: &mut Value) -> Result<Vec<String>, String> {
+        let read = T::deserialize(&*body).map_err(|e| e.to_string())?;
+        let known = serde_json::to_value(read).map_err(|e| e.to_string())?;
+        Ok(prune::to(body, &known))
     }
-    let known = match (resource.group.as_str(), resource.plural.as_str()) {
+    match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "pods") => check::<core::v1::Pod>(body),
         ("", "services") => check::<core::v1::Service>(body),
         ("", "configmaps") => check::<core::v1::ConfigMap>(body),
         ("", "secrets") => check::<core::v1::Secret>(body),
+        ("", "serviceaccounts") => check::<core::v1::ServiceAccount>(body),
+        ("", "endpoints") => check::<core::v1::Endpoints>(body),
+        ("", "persistentvolumeclaims") => check::<core::v1::PersistentVolumeClaim>(body),
         ("", "namespaces") => check::<core::v1::Namespace>(body),
         ("", "nodes") => check::<core::v1::Node>(body),
         ("", "events") => check::<core::v1::Event>(body),
@@ -119,33 +135,18 @@ fn typed(resource: &ResourceType, body: &mut Value) -> Result<(), String> {
         ("autoscaling", "horizontalpodautoscalers") => {
             check::<k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler>(body)
         }
+        // The others are kept as sent but for their metadata.
         _ => {
-            let known = check::<Metadata>(body)?;
-            keep_known(object::child(body, "metadata"), known.get("metadata").unwrap_or(&Value::Null));
-            return Ok(());
+            let known = Metadata::deserialize(&*body).and_then(serde_json::to_value).map_err(|e| e.to_string())?;
+            let metadata = known.get("metadata").unwrap_or(&Value::Null);
+            let unknown = prune::to(object::child(body, "metadata"), metadata);
+            Ok(unknown.into_iter().map(|field| format!("metadata.{field}")).collect())
         }
-    }?;
-    keep_known(body, &known);
-    Ok(())
-}
-
-/// Takes out every field that is not among the known ones, and leaves the others as they were sent.
-fn keep_known(value: &mut Value, known: &Value) {
-    match (value, known) {
-        (Value::Object(map), Value::Object(known)) => map.retain(|key, value| match known.get(key) {
-            Some(known) => {
-                keep_known(value, known);
-                true
-            }
-            None => false,
-        }),
-        (Value::Array(list), Value::Array(known)) => list.iter_mut().zip(known).for_each(|(v, k)| keep_known(v, k)),
-        _ => {}
     }
 }
 
 /// What every object has, also a custom one.
-#[derive(serde::Deserialize, Serialize)]
+#[derive(Deserialize, Serialize)]
 struct Metadata {
     metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
 }

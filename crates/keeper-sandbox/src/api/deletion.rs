@@ -23,6 +23,12 @@ pub(crate) struct DeleteOptions {
 
 impl DeleteOptions {
     pub(crate) fn read(options: &Value) -> Result<Self, Status> {
+        if let Some(kind) = object::text(options, "/kind").filter(|kind| !matches!(*kind, "" | "DeleteOptions")) {
+            let version = object::text(options, "/apiVersion").unwrap_or_default();
+            return Err(Status::bad_request(format!(
+                "no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\""
+            )));
+        }
         let of_text = |pointer: &str| object::text(options, pointer).map(str::to_owned);
         let read = Self {
             uid: of_text("/preconditions/uid"),
@@ -36,22 +42,20 @@ impl DeleteOptions {
         let dry_run = object::list(options, "/dryRun");
         if dry_run.iter().any(|value| value.as_str() != Some("All")) {
             let error = FieldError::not_supported("dryRun", Value::Array(dry_run.to_vec()), &["All"]);
-            return Err(Status::invalid_options("DeleteOptions", &error));
+            return Err(Status::invalid_options("DeleteOptions", &[error]));
         }
         if let Some(policy) = &read.propagation
             && !matches!(policy.as_str(), "Orphan" | "Background" | "Foreground")
         {
             let supported = ["Foreground", "Background", "Orphan", "nil"];
             let error = FieldError::not_supported("propagationPolicy", json!(policy), &supported);
-            return Err(Status::invalid_options("DeleteOptions", &error));
+            return Err(Status::invalid_options("DeleteOptions", &[error]));
         }
         if of_text("/propagationPolicy").is_some() && options.get("orphanDependents").is_some_and(|o| !o.is_null()) {
             let policy = json!(read.propagation);
             let why = "orphanDependents and deletionPropagation cannot be both set";
-            return Err(Status::invalid_options(
-                "DeleteOptions",
-                &FieldError::invalid("propagationPolicy", policy, why),
-            ));
+            let error = FieldError::invalid("propagationPolicy", policy, why);
+            return Err(Status::invalid_options("DeleteOptions", &[error]));
         }
         Ok(read)
     }
@@ -286,6 +290,20 @@ fn preconditions(resource: &ResourceType, old: &Value, options: &DeleteOptions) 
         Err(Status { details, ..Status::new(409, "Conflict", message) })
     };
     let uid = object::uid(old);
+    if resource.is("", "namespaces") {
+        // They have a storage of their own, with words of its own.
+        let version = object::resource_version(old);
+        for (what, wanted, found) in
+            [("UID", &options.uid, uid), ("ResourceVersion", &options.resource_version, version)]
+        {
+            if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) {
+                let why =
+                    format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
+                return Err(Status::conflict(resource, name, &why));
+            }
+        }
+        return Ok(());
+    }
     if let Some(wanted) = options.uid.as_deref().filter(|wanted| *wanted != uid) {
         return refuse(format!(
             "the UID in the precondition ({wanted}) does not match the UID in record ({uid}). \

@@ -18,11 +18,11 @@ use super::cluster::{By, Cluster, Target, Write};
 use super::deletion::DeleteOptions;
 use super::patch::PatchKind;
 use super::pod_log::LogRequest;
-use super::request::{Form, Query, ResourcePath, media_type};
+use super::request::{Form, Query, ResourcePath, media_type, readable_media_type};
 use super::request_log::{RequestRecord, dry_run_in};
 use super::status::Status;
 use super::watch::Watch;
-use super::{Server, discovery, list, openapi, protobuf};
+use super::{Server, body, discovery, list, openapi};
 
 /// A request body may have this many bytes; the real server's limit.
 const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -42,8 +42,9 @@ pub(crate) async fn handle(State(server): State<Arc<Server>>, request: Request) 
     let body = Limited::new(body, MAX_BODY).collect().await.map(http_body_util::Collected::to_bytes);
     let query = Query::parse(parts.uri.query());
     let record = RequestRecord::of(&parts, body.as_deref().unwrap_or_default(), now);
-    let answer = match body {
-        Ok(body) => answer(&server, &parts, &query, &body, now),
+    let answer = match body.map(|body| query.check_timeout().map(|()| body)) {
+        Ok(Err(status)) => Err(status),
+        Ok(Ok(body)) => answer(&server, &parts, &query, &body, now),
         Err(error) if error.is::<LengthLimitError>() => {
             Err(Status::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {MAX_BODY}")))
         }
@@ -103,7 +104,7 @@ fn answer_other(server: &Server, parts: &Parts, query: &Query, path: &str) -> Re
 
 /// Only below what is served is the answer an object.
 fn no_such_page(path: &str) -> Result<Answer, Status> {
-    if path.starts_with("/api/") || path.starts_with("/apis/") && path.trim_matches('/').split('/').count() > 2 {
+    if path.starts_with("/api/") || path.starts_with("/apis/") && path.trim_matches('/').split('/').count() > 3 {
         return Err(Status::no_such_path());
     }
     Ok(Answer::Text(404, "404 page not found\n"))
@@ -125,16 +126,21 @@ fn answer_resource(
         return Err(Status::no_such_path());
     }
     let target = Target { resource, namespace: path.namespace, name: path.name, subresource: path.subresource };
-    let form = Form::accepted(&parts.headers)?;
-    if matches!(parts.method, Method::GET | Method::HEAD) {
-        return read(server, &mut cluster, target, query, form, now);
+    let form = Form::accepted(&parts.headers, query)?;
+    if parts.method == Method::GET {
+        let watches = path.watches || query.flag("watch") && target.name.is_empty();
+        return match watches && target.subresource.is_empty() {
+            true => Watch::open(&mut cluster, &target, query, form, now).map(|watch| Answer::Watch(Box::new(watch))),
+            false => read(server, &mut cluster, target, query, form, now),
+        };
     }
     // A delete with a body is told by the body alone, as on the real server.
     let by_body = parts.method == Method::DELETE && !body.is_empty();
-    if of_nowhere(&parts.method, &target) {
+    if of_nowhere(&parts.method, &target) || path.watches || parts.method == Method::HEAD {
         return Err(Status::method_not_allowed());
     }
-    let write = Write { dry_run: !by_body && query.dry_run(&parts.method)?, now };
+    let strict = query.get("fieldValidation") == Some("Strict");
+    let write = Write { dry_run: !by_body && query.dry_run(&parts.method)?, strict, now };
     let (code, object) = change(&mut cluster, parts, &target, query, body, write)?;
     drop(cluster);
     let shaped = if object.get("kind").and_then(Value::as_str) == Some(&target.resource.kind) {
@@ -164,9 +170,6 @@ fn read(
     form: Form,
     now: Timestamp,
 ) -> Result<Answer, Status> {
-    if query.flag("watch") && target.subresource.is_empty() {
-        return Watch::open(cluster, &target, query, form, now).map(|watch| Answer::Watch(Box::new(watch)));
-    }
     if target.name.is_empty() {
         return list::list(cluster, &target, query, form, now).map(|list| Answer::Json(200, list));
     }
@@ -177,6 +180,9 @@ fn read(
                 return Err(list::too_large(wanted, cluster.store.version()));
             }
             let object = cluster.get(&target)?;
+            if form == Form::MetadataList {
+                return Err(Status::wrong_form(&target.resource, "PartialObjectMetadataList", false));
+            }
             Ok(Answer::Json(200, list::shape(&target.resource, object, form, true, now)))
         }
         "scale" => cluster.scale(&target).map(|scale| Answer::Json(200, scale)),
@@ -198,41 +204,41 @@ fn change(
     body: &Bytes,
     write: Write,
 ) -> Result<(u16, Value), Status> {
-    let media = media_type(&parts.headers);
+    let media = readable_media_type(&parts.headers);
+    let media = media.as_deref();
     let named = !target.name.is_empty();
     match (parts.method.as_str(), target.subresource.as_str(), named) {
         ("POST", "", false) => {
-            let body = parse_object(&media, body, &target.resource.kind)?;
+            let body = body::object(media, body, &target.resource.kind)?;
             cluster.create(target, body, write).map(|created| (201, created))
         }
         ("POST", "eviction", true) => {
-            let body = parse_object(&media, body, "Eviction")?;
+            let body = body::object(media, body, "Eviction")?;
             let write = Write { dry_run: write.dry_run || body.get("deleteOptions").is_some_and(dry_run_in), ..write };
             cluster.evict(target, &body, write).map(|done| (201, done))
         }
         ("POST", "binding", true) => {
-            let body = parse_object(&media, body, "Binding")?;
+            let body = body::object(media, body, "Binding")?;
             cluster.bind(target, &body, write).map(|done| (201, done))
         }
         ("POST", "instantiate", true) => {
-            let body = parse_object(&media, body, "DeploymentRequest")?;
+            let body = body::object(media, body, "DeploymentRequest")?;
             cluster.instantiate(target, &body, write).map(|done| (201, done))
         }
         ("PUT", "" | "status", true) => {
-            let body = parse_object(&media, body, &target.resource.kind)?;
+            let body = body::object(media, body, &target.resource.kind)?;
             if target.subresource.is_empty() && created_by_update(&target.resource) && cluster.stored(target).is_err() {
                 return cluster.create_named(target, body, write).map(|created| (201, created));
             }
             cluster.update(target, body, By::Put, write).map(|updated| (200, updated))
         }
         ("PUT", "scale", true) => {
-            let body = parse_object(&media, body, "Scale")?;
+            let body = body::object(media, body, "Scale")?;
             cluster.set_scale(target, &body, By::Put, write).map(|updated| (200, updated))
         }
         ("PATCH", "" | "status" | "scale", true) => {
-            let kind = PatchKind::from_media_type(&media, target.resource.custom)?;
-            let patch: Value =
-                serde_json::from_slice(body).map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))?;
+            let kind = PatchKind::from_media_type(&media_type(&parts.headers), target.resource.custom)?;
+            let patch = kind.read(body)?;
             if target.subresource == "scale" {
                 let scale = kind.apply(&target.resource, &cluster.scale(target)?, &patch)?;
                 return cluster.set_scale(target, &scale, By::Patch, write).map(|updated| (200, updated));
@@ -241,8 +247,10 @@ fn change(
             cluster.update(target, patched, By::Patch, write).map(|updated| (200, updated))
         }
         ("DELETE", "", named) => {
-            let sent =
-                if body.is_empty() { query.delete_options() } else { parse_object(&media, body, "DeleteOptions")? };
+            let sent = match body.is_empty() {
+                true => query.delete_options()?,
+                false => body::object(media, body, "DeleteOptions")?,
+            };
             let write = Write { dry_run: write.dry_run || dry_run_in(&sent), ..write };
             let options = DeleteOptions::read(&sent)?;
             if named {
@@ -261,31 +269,6 @@ fn created_by_update(resource: &super::resources::ResourceType) -> bool {
         (resource.group.as_str(), resource.plural.as_str()),
         ("", "services" | "endpoints" | "events") | ("events.k8s.io", "events") | ("coordination.k8s.io", "leases")
     )
-}
-
-/// Reads a JSON, YAML or protobuf body.
-fn parse_object(media: &str, body: &Bytes, kind: &str) -> Result<Value, Status> {
-    let unreadable = |fault: String| {
-        Status::bad_request(format!(
-            "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; {fault}"
-        ))
-    };
-    match media {
-        "application/json" | "" | "*/*" => match serde_json::from_slice(body) {
-            Ok(read @ Value::Object(_)) => Ok(read),
-            Ok(_) => Err(unreadable("json parse error: the body is no object".into())),
-            Err(e) => Err(unreadable(format!("json parse error: {e}"))),
-        },
-        "application/yaml" | "application/x-yaml" | "text/yaml" => {
-            let text = std::str::from_utf8(body).map_err(|e| unreadable(format!("yaml parse error: {e}")))?;
-            serde_saphyr::from_str(text).map_err(|e| unreadable(format!("yaml parse error: {e}")))
-        }
-        "application/vnd.kubernetes.protobuf" => protobuf::read(body).map_err(Status::unsupported_media_type),
-        _ => Err(Status::unsupported_media_type(
-            "the body of the request was in an unknown format - accepted media types include: application/json, \
-             application/yaml, application/vnd.kubernetes.protobuf",
-        )),
-    }
 }
 
 fn respond(server: &Arc<Server>, parts: &Parts, answer: Answer) -> Response {
@@ -323,12 +306,12 @@ fn json_response(code: u16, parts: &Parts, value: &Value) -> Response {
     } else {
         "application/json"
     };
-    let body = if parts.method == Method::HEAD { Body::empty() } else { Body::from(value.to_string()) };
+    let body = if parts.method == Method::HEAD { Body::empty() } else { Body::from(format!("{value}\n")) };
     build(code, media, body)
 }
 
 fn refuse(status: &Status) -> Response {
-    let mut response = build(status.code, "application/json", Body::from(status.body().to_string()));
+    let mut response = build(status.code, "application/json", Body::from(format!("{}\n", status.body())));
     if let Some(seconds) = status.retry_after() {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }

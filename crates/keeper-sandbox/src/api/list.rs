@@ -33,6 +33,9 @@ pub(crate) fn list(
     now: Timestamp,
 ) -> Result<Value, Status> {
     let resource = &target.resource;
+    if form == Form::Metadata {
+        return Err(Status::wrong_form(resource, "PartialObjectMetadata", true));
+    }
     let selection = query.selection(&target.namespace, "")?;
     check_fields(resource, &selection)?;
     check_versions(query)?;
@@ -77,14 +80,14 @@ fn snapshot(cluster: &Cluster, resource: &ResourceType, query: &Query) -> Result
     if let Some(token) = query.get("continue") {
         let token: Continue = BASE64_URL_SAFE_NO_PAD
             .decode(token)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .ok_or_else(|| Status::bad_request("continue key is not valid"))?;
+            .map_err(|e| e.to_string())
+            .and_then(|bytes| serde_json::from_slice(&bytes).map_err(|e| e.to_string()))
+            .map_err(|e| Status::bad_request(format!("invalid continue token: continue key is not valid: {e}")))?;
         let too_old = "The provided continue parameter is too old to display a consistent list result. You can start a \
             new list without the continue parameter.";
         return Ok((at(token.version, too_old)?, token.version, Some(token.after)));
     }
-    let wanted = query.number("resourceVersion")?.unwrap_or_default();
+    let wanted = query.version().map_err(Status::bad_request)?;
     if wanted > current {
         return Err(too_large(wanted, current));
     }
@@ -96,21 +99,29 @@ fn snapshot(cluster: &Cluster, resource: &ResourceType, query: &Query) -> Result
 
 /// Which versions may be asked for in which way.
 fn check_versions(query: &Query) -> Result<(), Status> {
-    let refuse = |error: FieldError| Err(Status::invalid_options("ListOptions", &error));
     let (version, rule) = (query.get("resourceVersion"), query.get("resourceVersionMatch"));
     let forbidden = |why: &str| FieldError::forbidden("resourceVersionMatch", why);
-    match (rule, version) {
-        (Some(_), None) => {
-            return refuse(forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided"));
+    let mut errors = Vec::new();
+    if let Some(rule) = rule {
+        if version.is_none() {
+            errors.push(forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided"));
         }
-        (Some("Exact"), Some("0")) => {
-            return refuse(forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+        if query.get("continue").is_some() {
+            errors.push(forbidden("resourceVersionMatch is forbidden when continue is provided"));
         }
-        (None | Some("Exact" | "NotOlderThan"), _) => {}
-        (Some(other), _) => {
+        if !matches!(rule, "Exact" | "NotOlderThan") {
             let supported = ["Exact", "NotOlderThan", ""];
-            return refuse(FieldError::not_supported("resourceVersionMatch", json!(other), &supported));
+            errors.push(FieldError::not_supported("resourceVersionMatch", json!(rule), &supported));
         }
+        if (rule, version) == ("Exact", Some("0")) {
+            errors.push(forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+        }
+    }
+    if query.get("sendInitialEvents").is_some() {
+        errors.push(FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+    }
+    if !errors.is_empty() {
+        return Err(Status::invalid_options("ListOptions", &errors));
     }
     if query.get("continue").is_some() && version.is_some_and(|version| version != "0") {
         return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
@@ -180,8 +191,8 @@ fn field_is_selectable(resource: &ResourceType, field: &str) -> bool {
 /// A list in the wanted form.
 fn wrap(resource: &ResourceType, items: Vec<Value>, metadata: &Value, form: Form, now: Timestamp) -> Value {
     match form {
-        Form::Table => table::table(resource, &items, metadata, true, now),
-        Form::Metadata => json!({
+        Form::Table(include) => table::table(resource, &items, metadata, true, include, now),
+        Form::Metadata | Form::MetadataList => json!({
             "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
             // Like the real server's: nothing, not an empty list.
             "items": (!items.is_empty()).then(|| items.iter().map(partial).collect::<Vec<_>>()),
@@ -206,13 +217,13 @@ fn wrap(resource: &ResourceType, items: Vec<Value>, metadata: &Value, form: Form
 pub(crate) fn shape(resource: &ResourceType, object: Value, form: Form, headers: bool, now: Timestamp) -> Value {
     match form {
         Form::Full => object,
-        Form::Metadata => partial(&object),
-        Form::Table => {
+        Form::Metadata | Form::MetadataList => partial(&object),
+        Form::Table(include) => {
             let metadata = match object::resource_version(&object) {
                 "" => json!({}),
                 version => json!({ "resourceVersion": version }),
             };
-            table::table(resource, std::slice::from_ref(&object), &metadata, headers, now)
+            table::table(resource, std::slice::from_ref(&object), &metadata, headers, include, now)
         }
     }
 }

@@ -1,12 +1,12 @@
 //! A Kubernetes API server in memory, on plain HTTP: good enough for kube-rs, its watchers and controllers, and for
 //! `kubectl`.
 //!
-//! Objects are kept as the JSON that was sent plus what a server sets, less the fields that this build's version of
-//! Kubernetes does not know.
+//! Objects are kept as the JSON that was sent plus what a server sets, less the fields that their kind does not have in
+//! the Kubernetes release that k8s-openapi was built for.
 //! The answers, their codes and their wording follow kube-apiserver 1.36. Left out, and answered with 415 or not at
 //! all: server-side apply, field management, CEL, RBAC, other admission than pod tolerations, protobuf
-//! answers (and bodies beyond what `kubectl` sends), schemas of custom resources (they are stored as sent), and the detection of unknown fields (`fieldValidation` is accepted and
-//! without effect). EndpointSlices may hold loopback addresses, because the sandbox's pods live on them.
+//! answers (and bodies beyond what `kubectl` sends), schemas of custom resources (they are stored as sent), and warnings:
+//! unknown fields are dropped, and refused with `fieldValidation=Strict`. EndpointSlices may hold loopback addresses, because the sandbox's pods live on them.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -21,6 +21,7 @@
 //! ```
 
 mod binding;
+mod body;
 mod cluster;
 mod convert;
 mod decode;
@@ -28,6 +29,7 @@ mod defaults;
 mod deletion;
 mod deployment_config;
 mod discovery;
+mod go;
 mod http;
 mod list;
 mod names;
@@ -36,6 +38,7 @@ mod openapi;
 mod patch;
 mod pod_log;
 mod protobuf;
+mod prune;
 mod request;
 mod request_log;
 mod resources;

@@ -26,6 +26,16 @@ fn is_qualified_part(text: &str) -> bool {
     text.starts_with(outer) && text.ends_with(outer) && text.chars().all(|c| outer(c) || "-_.".contains(c))
 }
 
+/// Why a name can't be part of a path.
+pub(crate) fn path_segment_fault(name: &str) -> Option<&'static str> {
+    match name {
+        "." => Some("may not be '.'"),
+        ".." => Some("may not be '..'"),
+        _ if name.contains('/') => Some("may not contain '/'"),
+        _ => name.contains('%').then_some("may not contain '%'"),
+    }
+}
+
 /// What is wrong with a DNS subdomain, the syntax of most object names.
 pub(crate) fn subdomain_fault(name: &str) -> Option<String> {
     if name.len() > 253 {

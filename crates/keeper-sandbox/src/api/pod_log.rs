@@ -59,7 +59,7 @@ impl LogRequest {
         Ok(Self {
             file: directory.join(log_file_name(object::namespace(pod), name, container)),
             follow: query.flag("follow"),
-            tail_lines: query.number("tailLines")?,
+            tail_lines: query.integer("tailLines")?.and_then(|lines| u64::try_from(lines).ok()),
         })
     }
 

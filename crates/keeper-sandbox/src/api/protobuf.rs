@@ -209,8 +209,7 @@ fn fields(api_version: &str, kind: &str) -> Option<&'static [Field]> {
 /// # Errors
 /// Says in words for the client what can't be read, with the way out: the same as JSON.
 pub(crate) fn read(body: &[u8]) -> Result<Value, String> {
-    const MAGIC: &[u8] = b"k8s\0";
-    let envelope = body.strip_prefix(MAGIC).ok_or("the body does not start like Kubernetes protobuf")?;
+    let envelope = body.strip_prefix(PREFIX).ok_or("the body does not start like Kubernetes protobuf")?;
     const TYPE: &[Field] = &[(1, "apiVersion", Text), (2, "kind", Text)];
     let mut kind = Value::Null;
     let mut raw: &[u8] = &[];
@@ -241,7 +240,10 @@ enum Wire<'a> {
     Bytes(&'a [u8]),
 }
 
-const CUT: &str = "the protobuf message is cut off";
+/// What a Kubernetes protobuf message begins with.
+pub(crate) const PREFIX: &[u8] = b"k8s\0";
+/// What [`read`] says of a message that ends too early, as the real server does.
+pub(crate) const CUT: &str = "unexpected EOF";
 /// Messages nest no deeper than this in the kinds above.
 const MAX_DEPTH: usize = 16;
 

@@ -23,27 +23,20 @@ pub(crate) struct LabelSelector(Vec<Requirement>);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct FieldSelector(Vec<(String, bool, String)>);
 
-/// More requirements than this in one selector are refused.
-const MAX_REQUIREMENTS: usize = 1000;
-
 impl LabelSelector {
     /// Reads the text form, such as `app=shop,tier in (a,b),!canary`.
     ///
     /// # Errors
     /// What can't be read, in the words a client sees; a retry does not help.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut requirements = Vec::new();
-        for part in split_outside_parentheses(text) {
-            let part = part.trim();
-            if part.is_empty() {
-                continue;
-            }
-            if requirements.len() >= MAX_REQUIREMENTS {
-                return Err(format!("more than {MAX_REQUIREMENTS} requirements in one selector"));
-            }
-            requirements.push(requirement(part)?);
+        if text.trim().is_empty() {
+            return Ok(Self::default());
         }
-        Ok(Self(requirements))
+        split_outside_parentheses(text)
+            .into_iter()
+            .map(|part| requirement(part.trim()))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Reads the object form (`matchLabels`, `matchExpressions`). An empty selector selects everything.
@@ -188,23 +181,22 @@ impl FieldSelector {
     /// Reads `metadata.name=x,status.phase!=Failed`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut terms = Vec::new();
-        for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-            let split = match part.split_once("!=") {
-                Some((field, value)) => Some((field, false, value)),
-                None => part.split_once("==").or_else(|| part.split_once('=')).map(|(f, v)| (f, true, v)),
+        for part in split_unescaped(text).into_iter().filter(|part| !part.is_empty()) {
+            let (field, value) =
+                part.split_once('=').ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{part}'"))?;
+            let (field, equal, value) = match field.strip_suffix('!') {
+                Some(field) => (field, false, value),
+                None => (field, true, value.strip_prefix('=').unwrap_or(value)),
             };
-            let Some((field, equal, value)) = split else {
-                return Err(format!("invalid field selector {part:?}: can't understand it"));
-            };
-            if terms.len() >= MAX_REQUIREMENTS {
-                return Err(format!("more than {MAX_REQUIREMENTS} requirements in one selector"));
+            let value = unescaped(value)?;
+            if !(field.is_empty() && value.is_empty() && equal) {
+                terms.push((field.to_owned(), equal, value));
             }
-            terms.push((field.trim().to_owned(), equal, value.trim().to_owned()));
         }
         Ok(Self(terms))
     }
 
-    /// The fields that `supported` does not take.
+    /// The first field that `supported` does not take.
     pub(crate) fn unsupported(&self, supported: impl Fn(&str) -> bool) -> Option<&str> {
         self.0.iter().map(|(field, _, _)| field.as_str()).find(|field| !supported(field))
     }
@@ -224,6 +216,46 @@ impl FieldSelector {
             (actual == *wanted) == *equal
         })
     }
+}
+
+/// The terms of a field selector, which commas part that no backslash stands before.
+fn split_unescaped(text: &str) -> Vec<&str> {
+    let (mut terms, mut start, mut escaped) = (Vec::new(), 0, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            ',' => {
+                terms.extend(text.get(start..at));
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    terms.extend(text.get(start..));
+    terms
+}
+
+/// A field selector's value, in which a backslash stands before `\`, `,` and `=`.
+fn unescaped(value: &str) -> Result<String, String> {
+    let mut plain = String::new();
+    let mut rest = value.chars();
+    while let Some(c) = rest.next() {
+        match (c, c == '\\') {
+            (_, true) => match rest.next() {
+                Some(c @ ('\\' | ',' | '=')) => plain.push(c),
+                other => {
+                    return Err(format!(
+                        "invalid field selector: invalid escape sequence: \\{}",
+                        other.map_or_else(String::new, String::from)
+                    ));
+                }
+            },
+            (',' | '=', false) => return Err(format!("invalid field selector: unescaped character in value: {c}")),
+            (c, false) => plain.push(c),
+        }
+    }
+    Ok(plain)
 }
 
 /// What a list or watch request selects.
@@ -269,7 +301,7 @@ mod tests {
         ] {
             assert_eq!(LabelSelector::parse(text).unwrap().matches(labels), expected, "{text}");
         }
-        for bad in ["a b", "tier maybe (a)", "=x", "a=b c"] {
+        for bad in ["a b", "tier maybe (a)", "=x", "a=b c", ",a", "a,", "a,,b"] {
             assert!(LabelSelector::parse(bad).is_err(), "{bad}");
         }
     }
@@ -280,6 +312,12 @@ mod tests {
         for (text, expected) in [("metadata.name=a", true), ("status.phase!=Running", false), ("spec.nodeName=", true)]
         {
             assert_eq!(FieldSelector::parse(text).unwrap().matches(&pod), expected, "{text}");
+        }
+        assert!(FieldSelector::parse("=").unwrap().is_empty());
+        let odd = json!({ "a": "x,y=z" });
+        assert!(FieldSelector::parse("a=x\\,y\\=z").unwrap().matches(&odd));
+        for bad in ["a", "a=b=c", "a=\\", "a=\\b"] {
+            assert!(FieldSelector::parse(bad).is_err(), "{bad}");
         }
     }
 }

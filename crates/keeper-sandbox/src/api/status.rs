@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::go;
 use super::resources::ResourceType;
 
 /// A refused request, as the client sees it: HTTP code and `Status` body.
@@ -31,7 +32,8 @@ impl Status {
     }
 
     pub(crate) fn not_found(resource: &ResourceType, name: &str) -> Self {
-        Self::new(404, "NotFound", format!("{} \"{name}\" not found", resource.qualified())).about(resource, name)
+        Self::new(404, "NotFound", format!("{} {} not found", resource.qualified(), go::quoted(name)))
+            .about(resource, name)
     }
 
     /// The answer to a path that no resource is served under.
@@ -80,20 +82,9 @@ impl Status {
 
     /// All field errors of one object in one answer.
     pub(crate) fn invalid(resource: &ResourceType, name: &str, errors: &[FieldError]) -> Self {
-        // The same fault found twice is two causes and said once, as on the real server.
-        let mut listed: Vec<String> = errors.iter().map(FieldError::to_string).collect();
-        listed.dedup();
-        let listed = match listed.as_slice() {
-            [only] => only.clone(),
-            many => format!("[{}]", many.join(", ")),
-        };
         let kind = resource.qualified_kind();
-        let causes: Vec<Value> = errors
-            .iter()
-            .map(|e| json!({ "reason": e.kind.reason(), "message": e.without_field(), "field": e.field }))
-            .collect();
-        let mut status = Self::new(422, "Invalid", format!("{kind} \"{name}\" is invalid: {listed}"));
-        let mut about = json!({ "kind": resource.kind, "causes": causes });
+        let mut status = Self::new(422, "Invalid", format!("{kind} \"{name}\" is invalid: {}", listed(errors)));
+        let mut about = json!({ "kind": resource.kind, "causes": causes(errors) });
         for (field, value) in [("name", name), ("group", resource.object_group())] {
             if !value.is_empty() {
                 super::object::set(&mut about, field, json!(value));
@@ -103,13 +94,30 @@ impl Status {
         status
     }
 
-    /// Options of a request, such as `ListOptions`, with what is wrong with one of their fields.
-    pub(crate) fn invalid_options(kind: &str, error: &FieldError) -> Self {
-        let cause = json!({ "reason": error.kind.reason(), "message": error.without_field(), "field": error.field });
+    /// Options of a request, such as `ListOptions`, with what is wrong with their fields.
+    pub(crate) fn invalid_options(kind: &str, errors: &[FieldError]) -> Self {
         Self {
-            details: json!({ "group": "meta.k8s.io", "kind": kind, "causes": [cause] }),
-            ..Self::new(422, "Invalid", format!("{kind}.meta.k8s.io \"\" is invalid: {error}"))
+            details: json!({ "group": "meta.k8s.io", "kind": kind, "causes": causes(errors) }),
+            ..Self::new(422, "Invalid", format!("{kind}.meta.k8s.io \"\" is invalid: {}", listed(errors)))
         }
+    }
+
+    /// The refusal of a list's form for an object, or of an object's form for a list.
+    pub(crate) fn wrong_form(resource: &ResourceType, form: &str, is_list: bool) -> Self {
+        let package = match resource.group.split('.').next() {
+            _ if resource.custom => "unstructured",
+            Some("" | "events") | None => "core",
+            Some(group) => group,
+        };
+        let kind = match (resource.custom, is_list) {
+            (true, true) => "UnstructuredList",
+            (true, false) => "Unstructured",
+            (false, true) => &resource.list_kind,
+            (false, false) => &resource.kind,
+        };
+        let but = if is_list { "a list" } else { "not a list" };
+        let message = format!("you requested {form}, but the requested object is {but} (*{package}.{kind})");
+        Self::new(406, "NotAcceptable", message)
     }
 
     /// An answer in a form that nothing here can be put into.
@@ -145,6 +153,23 @@ impl Status {
         }
         body
     }
+}
+
+/// The faults of an object in one line. The same one found twice is two causes and said once, as on the real server.
+fn listed(errors: &[FieldError]) -> String {
+    let mut listed: Vec<String> = errors.iter().map(FieldError::to_string).collect();
+    listed.dedup();
+    match listed.as_slice() {
+        [only] => only.clone(),
+        many => format!("[{}]", many.join(", ")),
+    }
+}
+
+fn causes(errors: &[FieldError]) -> Vec<Value> {
+    errors
+        .iter()
+        .map(|e| json!({ "reason": e.kind.reason(), "message": e.without_field(), "field": e.field }))
+        .collect()
 }
 
 /// What an answer is about; without a name where there is none.

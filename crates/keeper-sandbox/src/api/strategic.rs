@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::go;
+
 /// How a patch of a list changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ListRule {
@@ -67,7 +69,7 @@ fn merge_map(
         None | Some("merge") => {}
         Some("replace") => return merge_map(kind, at, Map::new(), &without_directive(patch)),
         Some("delete") => return Ok(Map::new()),
-        Some(other) => return Err(format!("unknown patch type found: {other}")),
+        Some(other) => return Err(unknown_directive(other, patch)),
     }
     if let Some(keep) = patch.get("$retainKeys").and_then(Value::as_array) {
         original.retain(|key, _| keep.iter().any(|k| k.as_str() == Some(key)));
@@ -146,7 +148,9 @@ fn merge_list(kind: &str, list: &str, field: &str, original: &[Value], patch: &[
     let mut merged = original.to_vec();
     for item in patch {
         let map = item.as_object().ok_or_else(|| format!("{list}: expected a list of objects"))?;
-        let key = item.get(field).ok_or_else(|| format!("map: {item} does not contain declared merge key: {field}"))?;
+        let key = item
+            .get(field)
+            .ok_or_else(|| format!("map: {} does not contain declared merge key: {field}", go::printed(map)))?;
         let same = |other: &Value| other.get(field) == Some(key);
         match directive(item).as_str() {
             "delete" => merged.retain(|other| !same(other)),
@@ -159,10 +163,14 @@ fn merge_list(kind: &str, list: &str, field: &str, original: &[Value], patch: &[
                 };
                 merged.insert(at.unwrap_or(merged.len()), result);
             }
-            other => return Err(format!("unknown patch type found: {other}")),
+            other => return Err(unknown_directive(other, map)),
         }
     }
     Ok(merged)
+}
+
+fn unknown_directive(directive: &str, patch: &Map<String, Value>) -> String {
+    format!("unknown patch type: {directive} in map: {}", go::printed(patch))
 }
 
 fn without_directive(patch: &Map<String, Value>) -> Map<String, Value> {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::list::partial;
 use super::object::{list, map, number, text};
+use super::request::Include;
 use super::resources::ResourceType;
 use super::selector::LabelSelector;
 use super::table_pods as pods;
@@ -18,11 +19,17 @@ pub(crate) fn table(
     objects: &[Value],
     metadata: &Value,
     headers: bool,
+    include: Include,
     now: Timestamp,
 ) -> Value {
+    let beside = |object: &Value| match include {
+        Include::None => Value::Null,
+        Include::Metadata => partial(object),
+        Include::Object => object.clone(),
+    };
     let rows: Vec<Value> = objects
         .iter()
-        .map(|object| json!({ "cells": cells(resource, object, now), "object": partial(object) }))
+        .map(|object| json!({ "cells": cells(resource, object, now), "object": beside(object) }))
         .collect();
     let columns = if headers { definitions(resource) } else { Value::Null };
     json!({

@@ -53,7 +53,7 @@ impl Watch {
         check_fields(&target.resource, &selection)?;
         let streaming = streaming_list(query)?;
         let from = query.version().map_err(|fault| Status::new(500, "", fault))?;
-        let timeout = query.number("timeoutSeconds")?.filter(|s| *s > 0).map_or(DEFAULT_TIMEOUT, Duration::from_secs);
+        let timeout = query.number("timeoutSeconds")?.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
         let storage = &target.resource.storage;
         let mut watch = Self {
             resource: Arc::clone(&target.resource),
@@ -145,13 +145,7 @@ impl Watch {
         let object = json!({
             "kind": self.resource.kind, "apiVersion": self.resource.api_version(), "metadata": metadata,
         });
-        match self.form {
-            Form::Table => {
-                let empty = super::table::table(&self.resource, &[], &metadata, !self.headed, now);
-                json!({ "type": "BOOKMARK", "object": empty })
-            }
-            form => json!({ "type": "BOOKMARK", "object": shape(&self.resource, object, form, false, now) }),
-        }
+        json!({ "type": "BOOKMARK", "object": shape(&self.resource, object, self.form, !self.headed, now) })
     }
 
     /// Tells the client everything until it goes, falls too far behind, the time is up or the server stops.
@@ -235,23 +229,27 @@ fn line(event: &Value) -> Bytes {
 
 /// Whether the client wants the list as the first events of the watch.
 fn streaming_list(query: &Query) -> Result<Option<bool>, Status> {
-    let Some(wanted) = query.get("sendInitialEvents") else {
-        let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-        return match query.get("resourceVersionMatch") {
-            None => Ok(None),
-            Some(_) => Err(Status::invalid_options("ListOptions", &FieldError::forbidden("resourceVersionMatch", why))),
-        };
-    };
-    if query.get("resourceVersionMatch") != Some("NotOlderThan") {
-        let cause = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-        let message = format!("ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: {cause}");
-        let causes = json!([{
-            "reason": "FieldValueForbidden", "message": format!("Forbidden: {cause}"), "field": "resourceVersionMatch",
-        }]);
-        return Err(Status {
-            details: json!({ "group": "meta.k8s.io", "kind": "ListOptions", "causes": causes }),
-            ..Status::new(422, "Invalid", message)
-        });
+    const NEEDED: &str = "NotOlderThan";
+    let (wanted, rule) = (query.get("sendInitialEvents"), query.get("resourceVersionMatch"));
+    let forbidden = |why: &str| FieldError::forbidden("resourceVersionMatch", why);
+    let mut errors = Vec::new();
+    if wanted.is_some() && rule != Some(NEEDED) {
+        errors.push(forbidden("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
     }
-    Ok(Some(!matches!(wanted, "false" | "0")))
+    if let Some(rule) = rule {
+        if wanted.is_none() {
+            let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            errors.push(forbidden(why));
+        }
+        if rule != NEEDED {
+            errors.push(FieldError::not_supported("resourceVersionMatch", json!(rule), &[NEEDED]));
+        }
+        if query.get("continue").is_some() {
+            errors.push(forbidden("resourceVersionMatch is forbidden when continue is provided"));
+        }
+    }
+    if !errors.is_empty() {
+        return Err(Status::invalid_options("ListOptions", &errors));
+    }
+    Ok(wanted.map(|wanted| !matches!(wanted, "false" | "0")))
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::exceptions;
 use super::script::{Script, Step};
 
 /// A longer body is kept as its length.
@@ -50,5 +51,15 @@ pub(crate) fn read(script: &Script) -> Result<Vec<Value>, String> {
     if !asked.iter().eq(known.iter().copied()) {
         return Err(format!("{}: the script has changed since; record it again", path.display()));
     }
-    Ok(kept.into_iter().map(|mut exchange| exchange["answer"].take()).collect())
+    Ok(script.steps.iter().zip(kept).map(|(step, mut exchange)| excepted(step, exchange["answer"].take())).collect())
+}
+
+/// An exception may be younger than the answer.
+fn excepted(step: &Step, mut answer: Value) -> Value {
+    let mut code = answer["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap();
+    let mut body = answer["body"].take();
+    exceptions::apply(step, &mut code, &mut body);
+    answer["code"] = json!(code);
+    answer["body"] = body;
+    answer
 }

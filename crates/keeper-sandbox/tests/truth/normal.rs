@@ -26,11 +26,12 @@ impl Symbols {
     /// The answer as it is kept and compared.
     pub(crate) fn normalise(&mut self, step: &Step, answer: &Answer) -> Value {
         let mut body = answer.body.clone();
-        exceptions::apply(step, answer.code, &mut body);
+        let mut code = answer.code;
+        exceptions::apply(step, &mut code, &mut body);
         self.object(&mut body);
         let mut headers = answer.headers.clone();
         exceptions::headers(&mut headers);
-        json!({ "code": answer.code, "headers": headers, "body": body })
+        json!({ "code": code, "headers": headers, "body": body })
     }
 
     fn object(&mut self, value: &mut Value) {
