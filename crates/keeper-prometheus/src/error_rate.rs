@@ -1,3 +1,4 @@
+use crate::classify::Classifier;
 use crate::exposition::Series;
 use crate::increments::{Counters, Increments, Origin, problem_of};
 use crate::judge::{Counts, Tally, judge};
@@ -5,7 +6,6 @@ use crate::stored::Stored;
 use crate::{ErrorRateSettings, Reading, Scrape, ScrapeError, SettingsError};
 use futures::future::{join, join_all};
 use keeper_signal::{HealthSignal, Look, Looking, Verdict, Why};
-use regex_lite::Regex;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// It stores sums, so that a restart of its program costs no count.
 pub struct ErrorRate {
     settings: ErrorRateSettings,
-    errors: Regex,
+    classifier: Classifier,
     source: Arc<dyn Scrape>,
     counters: Counters,
     counts: Counts,
@@ -39,10 +39,9 @@ impl ErrorRate {
     ///
     /// When the settings can't work, naming the field.
     pub fn new(settings: ErrorRateSettings, source: Arc<dyn Scrape>) -> Result<Self, SettingsError> {
-        settings.check()?;
-        let errors = settings.error_pattern()?;
+        let classifier = Classifier::new(&settings)?;
         let (counters, counts) = (Counters::default(), Counts::default());
-        Ok(Self { settings, errors, source, counters, counts, last: None, restored: None })
+        Ok(Self { settings, classifier, source, counters, counts, last: None, restored: None })
     }
 
     /// Nothing is kept of a look that was dropped: what is read is used only when all of it is there.
@@ -86,15 +85,15 @@ impl ErrorRate {
         if !reading.exposed {
             return Err(format!("the pod does not expose {metric}"));
         }
-        let coded = || reading.samples.iter().filter(|sample| self.code(&sample.series).is_some());
-        if !reading.samples.is_empty() && coded().next().is_none() {
-            return Err(format!("no series of {metric} has a label {}", self.settings.code_labels.join(" or ")));
+        let counting = || reading.samples.iter().filter(|sample| self.classifier.is_error(&sample.series).is_some());
+        if !reading.samples.is_empty() && counting().next().is_none() {
+            return Err(self.classifier.nothing_counts(metric));
         }
-        if let Some(why) = coded().find_map(|sample| problem_of(sample.value)) {
+        if let Some(why) = counting().find_map(|sample| problem_of(sample.value)) {
             return Err(format!("a value of {metric} {why}"));
         }
-        let distinct: BTreeSet<_> = coded().map(|sample| &sample.series).collect();
-        if distinct.len() < coded().count() {
+        let distinct: BTreeSet<_> = counting().map(|sample| &sample.series).collect();
+        if distinct.len() < counting().count() {
             return Err(format!("a series of {metric} stands there twice"));
         }
         Ok(())
@@ -128,18 +127,11 @@ impl ErrorRate {
         self.tally(reading.samples.iter().map(|sample| (&sample.series, sample.value)))
     }
 
-    /// A series without a status code counts as nothing: it is most likely the sum of those with one.
     fn tally<'a>(&self, parts: impl Iterator<Item = (&'a Series, f64)>) -> Tally {
         parts.fold(Tally::default(), |mut tally, (series, by)| {
-            if let Some(code) = self.code(series) {
-                tally.add(Tally { requests: by, errors: if self.errors.is_match(code) { by } else { 0.0 } });
-            }
+            tally.add(self.classifier.tally(series, by));
             tally
         })
-    }
-
-    fn code<'a>(&self, series: &'a Series) -> Option<&'a str> {
-        self.settings.code_labels.iter().find_map(|label| series.labels.get(label)).map(String::as_str)
     }
 }
 

@@ -37,9 +37,7 @@ pub fn judge(counts: &Counts, settings: &ErrorRateSettings) -> Verdict {
     }
     let percent = hundredths(errors / requests * 100.0);
     let text = format!("{errors:.0} of {requests:.0} requests failed ({percent:.2} %), allowed below {threshold} %");
-    // Of a decimal threshold's nearest float: exactly 0.07 % must not pass because 0.07 isn't quite 0.07.
-    let slack = 1.0 - 1e-9;
-    if errors * 100.0 >= threshold * requests * slack {
+    if is_over(errors, requests, threshold) {
         Verdict::Unhealthy(counts.evidence(text))
     } else {
         Verdict::Healthy(counts.evidence(text))
@@ -64,8 +62,15 @@ impl Counts {
     }
 }
 
+/// Whether a share is at the threshold or above: a share must be below it.
+pub(crate) fn is_over(part: f64, all: f64, threshold_percent: f64) -> bool {
+    // Of a decimal threshold's nearest float: exactly 0.07 % must not pass because 0.07 isn't quite 0.07.
+    let slack = 1.0 - 1e-9;
+    part * 100.0 >= threshold_percent * all * slack
+}
+
 /// Cut, not rounded: 0.999 % is allowed below 1 %, and `1.00 %` would read as if it weren't.
-fn hundredths(percent: f64) -> f64 {
+pub(crate) fn hundredths(percent: f64) -> f64 {
     (percent * 100.0 + 1e-6).floor() / 100.0
 }
 

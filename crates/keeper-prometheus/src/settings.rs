@@ -1,10 +1,17 @@
-use regex_lite::{Regex, RegexBuilder};
+use crate::matchers;
+use crate::{Matchers, MatchersError, TemplateError};
+use regex_lite::Regex;
 
-/// What [`ErrorRate`](crate::ErrorRate) counts and allows.
+/// What [`ErrorRate`](crate::ErrorRate) and [`HttpErrorRate`](crate::HttpErrorRate) count and allow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ErrorRateSettings {
     /// The counter of requests: `http_requests_total`.
     pub metric: String,
+    /// Which of its series count at all; empty, all of them.
+    pub selector: Matchers,
+    /// Which of these series are errors. `None`: those whose code is one of
+    /// [`error_codes`](Self::error_codes), and then a series without a code counts as nothing.
+    pub error_selector: Option<Matchers>,
     /// The labels that may hold the status code, the first one present counts: `code`, `status`.
     pub code_labels: Vec<String>,
     /// A pattern for the codes that are errors, matched against the whole value: `5..`.
@@ -25,6 +32,15 @@ pub enum SettingsError {
     /// Not the name of a metric.
     #[error("metric is no name of a metric: letters, digits, `_` and `:` only, no digit first")]
     Metric,
+    /// Not a selector.
+    #[error("selector: {0}")]
+    Selector(MatchersError),
+    /// Not a selector of errors.
+    #[error("errorSelector: {0}")]
+    ErrorSelector(MatchersError),
+    /// Everything is an error.
+    #[error("errorSelector is empty: name at least one label, such as code=~\"5..\"")]
+    EmptyErrorSelector,
     /// No label for the code.
     #[error("code_labels is empty: name at least one label, such as `code`")]
     CodeLabels,
@@ -43,12 +59,26 @@ pub enum SettingsError {
     /// No time.
     #[error("timeout must be longer than zero")]
     Timeout,
+    /// No span of time to look back over.
+    #[error("window must be 1s to 24h")]
+    Window,
+    /// Not a query.
+    #[error("query: {0}")]
+    Query(TemplateError),
+    /// Nothing to compare a query's value with.
+    #[error("min or max must be given, as numbers, and min not above max")]
+    Range,
+    /// Not a bound.
+    #[error("bound must be a number of seconds above 0")]
+    Bound,
 }
 
 impl Default for ErrorRateSettings {
     fn default() -> Self {
         Self {
             metric: "http_requests_total".into(),
+            selector: Matchers::default(),
+            error_selector: None,
             code_labels: vec!["code".into(), "status".into()],
             error_codes: "5..".into(),
             threshold_percent: 1.0,
@@ -66,28 +96,29 @@ impl ErrorRateSettings {
     /// Naming the first field that can't.
     pub fn check(&self) -> Result<(), SettingsError> {
         self.error_pattern().map(drop)?;
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-        if self.metric.is_empty()
-            || self.metric.starts_with(|c: char| c.is_ascii_digit())
-            || !self.metric.chars().all(is_name)
-        {
-            return Err(SettingsError::Metric);
+        check_metric(&self.metric)?;
+        if self.error_selector.as_ref().is_some_and(Matchers::is_empty) {
+            return Err(SettingsError::EmptyErrorSelector);
         }
         if self.code_labels.is_empty() {
             return Err(SettingsError::CodeLabels);
         }
-        if !(self.threshold_percent > 0.0 && self.threshold_percent <= 100.0) {
-            return Err(SettingsError::Threshold);
-        }
-        Ok(())
+        check_threshold(self.threshold_percent)
     }
 
     pub(crate) fn error_pattern(&self) -> Result<Regex, SettingsError> {
-        let compile = |pattern: &str| RegexBuilder::new(pattern).size_limit(64 << 10).build();
-        compile(&self.error_codes)
-            .and_then(|_| compile(&format!("^(?:{})$", self.error_codes)))
-            .map_err(|error| SettingsError::ErrorCodes(error.to_string()))
+        matchers::pattern(&self.error_codes).map_err(SettingsError::ErrorCodes)
     }
+}
+
+pub(crate) fn check_metric(name: &str) -> Result<(), SettingsError> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let begins = |c: char| is_name(c) && !c.is_ascii_digit();
+    if name.starts_with(begins) && name.chars().all(is_name) { Ok(()) } else { Err(SettingsError::Metric) }
+}
+
+pub(crate) fn check_threshold(percent: f64) -> Result<(), SettingsError> {
+    if percent > 0.0 && percent <= 100.0 { Ok(()) } else { Err(SettingsError::Threshold) }
 }
 
 #[cfg(test)]
