@@ -222,6 +222,9 @@ async fn get_shows_kubectls_tables() {
     let described = k.run("describe pod p").await;
     assert!(described.contains("CrashLoopBackOff"), "{described}");
 
+    assert_eq!(k.run("logs p").await, "", "a pod without a node has no log");
+    let binding = json!({ "metadata": { "name": "p" }, "target": { "kind": "Node", "name": "n" } });
+    k.api.post(&k.api.core("pods/p/binding"), binding).await.expect(201);
     let file = k.logs().join(log_file_name(&k.api.namespace, "p", "c"));
     std::fs::write(file, "one\ntwo\nthree\n").unwrap();
     assert_eq!(k.run("logs p").await, "one\ntwo\nthree\n");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Target, Write, other_uid};
 use super::object::{self, child};
-use super::status::Status;
+use super::status::{FieldError, Status};
 
 impl Cluster {
     /// Assigns a pod to the node that a `Binding` names.
@@ -14,8 +14,18 @@ impl Cluster {
             return Err(Status::bad_request("name in URL does not match name in Binding object"));
         }
         let node = object::text(binding, "/target/name").unwrap_or_default();
+        let kind = object::text(binding, "/target/kind").unwrap_or_default();
+        let mut faults = Vec::new();
+        if !matches!(kind, "" | "Node") {
+            faults.push(FieldError::not_supported("target.kind", kind.into(), &["Node", "<empty>"]).to_string());
+        }
         if node.is_empty() {
-            return Err(Status::new(500, "", "target.name: Required value"));
+            faults.push("target.name: Required value".to_owned());
+        }
+        match faults.as_slice() {
+            [] => {}
+            [only] => return Err(Status::new(500, "", only)),
+            many => return Err(Status::new(500, "", format!("[{}]", many.join(", ")))),
         }
         let pod = self.stored(target)?;
         let refuse = |why: &str| {
@@ -40,7 +50,8 @@ impl Cluster {
         let mut conditions = object::list(status, "/conditions").to_vec();
         conditions.retain(|c| object::text(c, "/type") != Some("PodScheduled"));
         conditions.push(json!({
-            "type": "PodScheduled", "status": "True", "lastTransitionTime": object::seconds(write.now),
+            "type": "PodScheduled", "status": "True", "lastProbeTime": null,
+            "lastTransitionTime": object::seconds(write.now),
         }));
         object::set(status, "conditions", Value::Array(conditions));
         if !write.dry_run {

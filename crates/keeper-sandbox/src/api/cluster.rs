@@ -10,7 +10,7 @@ use super::object::{self, child, set_meta};
 use super::resources::{Generation, ResourceType, Resources};
 use super::status::{FieldError, Status};
 use super::store::Store;
-use super::{convert, decode, defaults, deployment_config, go, names, services, validation};
+use super::{admission, convert, decode, defaults, deployment_config, go, names, services, validation};
 
 /// The whole state of the server.
 #[derive(Debug)]
@@ -94,6 +94,7 @@ impl Cluster {
             return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
         fresh_metadata(resource, &mut new, write.now);
+        admission::admit(resource, &new)?;
         first_status(resource, &mut new);
         defaults::apply(resource, &mut new);
         services::allocate(self, resource, &mut new)?;
@@ -349,7 +350,6 @@ fn same_object(target: &Target, old: &Value, new: &mut Value, by: By) -> Result<
         "creationTimestamp",
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
-        "generateName",
         "generation",
         "selfLink",
         "managedFields",
@@ -395,18 +395,24 @@ fn must_name_version(resource: &ResourceType) -> bool {
         || resource.is("apiextensions.k8s.io", "customresourcedefinitions")
 }
 
-/// A write to `status` moves the status, and of the metadata what the real server lets through there (measured): a
-/// Deployment's annotations, a ReplicaSet's and a Pod's annotations and labels. It never moves the generation.
+/// A write to `status` moves the status, and of the metadata what the real server lets through there (measured): of a
+/// Deployment and a ReplicaSet all but the former's labels, of a Pod all but the owners. It never moves the generation.
 fn status_only(resource: &ResourceType, old: &Value, new: &mut Value) {
     let written = std::mem::replace(new, old.clone());
     object::take_over(new, &written, "status");
-    let replicated = resource.is("apps", "replicasets") || resource.is("", "pods");
-    let (Some(from), to) = (written.get("metadata"), child(new, "metadata")) else { return };
-    if replicated || resource.is("apps", "deployments") {
-        object::take_over(to, from, "annotations");
+    let moved: &[&str] = match (resource.group.as_str(), resource.plural.as_str()) {
+        ("", "pods") => &["annotations", "labels", "finalizers"],
+        ("apps", "deployments") => &["annotations", "finalizers", "ownerReferences"],
+        ("apps", "replicasets") => &["annotations", "labels", "finalizers", "ownerReferences"],
+        _ => &[],
+    };
+    if let Some(from) = written.get("metadata") {
+        moved.iter().for_each(|field| object::take_over(child(new, "metadata"), from, field));
     }
-    if replicated {
-        object::take_over(to, from, "labels");
+    if resource.is("", "pods") {
+        let class = old.pointer("/status/qosClass").cloned().unwrap_or_default();
+        object::default(child(new, "status"), "qosClass", || class);
+        defaults::pod_status(new);
     }
 }
 

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::object;
-use super::prune;
 use super::resources::ResourceType;
 use super::status::{FieldError, Status};
+use super::{prune, quantity};
 
 /// The object in the body of a create or replace, without the fields that its kind does not have; `strict` refuses them.
 pub(crate) fn object(resource: &ResourceType, mut body: Value, strict: bool) -> Result<Value, Status> {
@@ -29,6 +29,7 @@ pub(crate) fn object(resource: &ResourceType, mut body: Value, strict: bool) -> 
     let metadata = body.get("metadata").is_none_or(|metadata| metadata.is_object() || metadata.is_null());
     finish(resource, &mut body);
     let checked = if metadata { typed(resource, &mut body) } else { Err("metadata is no object".into()) };
+    let checked = checked.and_then(|unknown| quantity::canonical(resource, &mut body).map(|()| unknown));
     checked.and_then(|unknown| refuse_if(strict, &unknown)).map_err(|fault| {
         let (kind, version) = (&resource.kind, &resource.version);
         Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {fault}"))
@@ -54,6 +55,7 @@ pub(crate) fn patched(resource: &ResourceType, mut body: Value, strict: bool) ->
     }
     finish(resource, &mut body);
     let unknown = typed(resource, &mut body).map_err(invalid)?;
+    quantity::canonical(resource, &mut body).map_err(invalid)?;
     refuse_if(strict, &unknown).map_err(invalid)?;
     Ok(body)
 }

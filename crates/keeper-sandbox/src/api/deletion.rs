@@ -187,7 +187,9 @@ impl Cluster {
     /// The eviction subresource: a delete that a disruption budget may refuse.
     pub(crate) fn evict(&mut self, target: &Target, body: &Value, write: Write) -> Result<Value, Status> {
         if let Some(kind) = object::text(body, "/kind").filter(|k| *k != "Eviction") {
-            return Err(Status::bad_request(format!("expected an Eviction, got kind {kind:?}")));
+            let version = object::text(body, "/apiVersion").unwrap_or_default();
+            let why = format!("{kind} in version {version:?} cannot be handled as a Eviction: it is no Eviction");
+            return Err(Status::bad_request(why));
         }
         if object::name(body) != target.name {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));

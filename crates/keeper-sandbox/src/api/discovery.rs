@@ -72,6 +72,7 @@ fn subresource_verbs(name: &str) -> Value {
     match name {
         "log" => json!(["get"]),
         "eviction" | "binding" | "instantiate" => json!(["create"]),
+        "exec" | "attach" | "portforward" => json!(["create", "get"]),
         _ => json!(["get", "patch", "update"]),
     }
 }
@@ -83,6 +84,9 @@ fn subresource_kind(resource: &ResourceType, name: &str) -> (String, String, Str
         "eviction" => ("policy".into(), "v1".into(), "Eviction".into()),
         "instantiate" => (resource.group.clone(), resource.version.clone(), "DeploymentRequest".into()),
         "binding" => (String::new(), "v1".into(), "Binding".into()),
+        "attach" => (String::new(), "v1".into(), "PodAttachOptions".into()),
+        "exec" => (String::new(), "v1".into(), "PodExecOptions".into()),
+        "portforward" => (String::new(), "v1".into(), "PodPortForwardOptions".into()),
         _ => (resource.group.clone(), resource.version.clone(), resource.kind.clone()),
     }
 }

@@ -22,7 +22,7 @@ use super::request::{Form, Query, ResourcePath, media_type, readable_media_type}
 use super::request_log::{RequestRecord, dry_run_in};
 use super::status::Status;
 use super::watch::Watch;
-use super::{Server, body, discovery, list, openapi};
+use super::{Server, body, discovery, list, openapi, pod_streams};
 
 /// A request body may have this many bytes; the real server's limit.
 const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -33,6 +33,8 @@ enum Answer {
     Text(u16, &'static str),
     Watch(Box<Watch>),
     Log(LogRequest, Target),
+    /// 204.
+    Nothing,
 }
 
 /// Answers every request of the server.
@@ -52,6 +54,7 @@ pub(crate) async fn handle(State(server): State<Arc<Server>>, request: Request) 
     };
     let code = match &answer {
         Ok(Answer::Json(code, _) | Answer::Text(code, _)) => *code,
+        Ok(Answer::Nothing) => 204,
         Ok(_) => 200,
         Err(status) => status.code,
     };
@@ -189,7 +192,10 @@ fn read(
         "log" => {
             let pod = cluster.stored(&target)?;
             let wanted = LogRequest::read(&pod, query, server.log_directory.as_deref())?;
-            Ok(Answer::Log(wanted, target))
+            Ok(wanted.map_or(Answer::Nothing, |wanted| Answer::Log(wanted, target)))
+        }
+        door @ ("exec" | "attach" | "portforward") => {
+            Err(pod_streams::refusal(door, &*cluster.stored(&target)?, query))
         }
         _ => Err(Status::method_not_allowed()),
     }
@@ -220,6 +226,9 @@ fn change(
         ("POST", "binding", true) => {
             let body = body::object(media, body, "Binding")?;
             cluster.bind(target, &body, write).map(|done| (201, done))
+        }
+        ("POST", door @ ("exec" | "attach" | "portforward"), true) => {
+            Err(pod_streams::refusal(door, &*cluster.stored(target)?, query))
         }
         ("POST", "instantiate", true) => {
             let body = body::object(media, body, "DeploymentRequest")?;
@@ -275,6 +284,11 @@ fn respond(server: &Arc<Server>, parts: &Parts, answer: Answer) -> Response {
     match answer {
         Answer::Json(code, value) => json_response(code, parts, &value),
         Answer::Text(code, text) => build(code, "text/plain; charset=utf-8", Body::from(text)),
+        Answer::Nothing => {
+            let mut response = build(204, "", Body::empty());
+            response.headers_mut().remove(header::CONTENT_TYPE);
+            response
+        }
         Answer::Watch(watch) => {
             let (to, from) = mpsc::channel(64);
             let versions = Arc::clone(server);

@@ -4,7 +4,7 @@
 //! Objects are kept as the JSON that was sent plus what a server sets, less the fields that their kind does not have in
 //! the Kubernetes release that k8s-openapi was built for.
 //! The answers, their codes and their wording follow kube-apiserver 1.36. Left out, and answered with 415 or not at
-//! all: server-side apply, field management, CEL, RBAC, other admission than pod tolerations, protobuf
+//! all: server-side apply, field management, CEL, RBAC, other admission than pod tolerations and priorities, protobuf
 //! answers (and bodies beyond what `kubectl` sends), schemas of custom resources (they are stored as sent), and warnings:
 //! unknown fields are dropped, and refused with `fieldValidation=Strict`. EndpointSlices may hold loopback addresses, because the sandbox's pods live on them.
 //!
@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+mod admission;
 mod binding;
 mod body;
 mod cluster;
@@ -37,8 +38,10 @@ mod object;
 mod openapi;
 mod patch;
 mod pod_log;
+mod pod_streams;
 mod protobuf;
 mod prune;
+mod quantity;
 mod request;
 mod request_log;
 mod resources;

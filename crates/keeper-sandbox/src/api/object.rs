@@ -83,6 +83,23 @@ pub(crate) fn default(value: &mut Value, key: &str, to: impl FnOnce() -> Value) 
     }
 }
 
+/// Removes those of `keys` that say nothing: an empty text, list or map, zero, false.
+pub(crate) fn omit_empty(value: &mut Value, keys: &[&str]) {
+    let says_nothing = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) => false,
+        Value::Number(number) => number.as_i64() == Some(0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+    };
+    for key in keys {
+        if value.get(key).is_some_and(says_nothing) {
+            remove(value, key);
+        }
+    }
+}
+
 /// Takes `key` over from `from`, its absence included.
 pub(crate) fn take_over(to: &mut Value, from: &Value, key: &str) {
     match from.get(key) {

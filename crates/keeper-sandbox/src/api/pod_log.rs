@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 use tokio::sync::mpsc;
 
 use super::object;
+use super::pod_streams::{container, node};
 use super::request::Query;
 use super::status::Status;
 
@@ -30,7 +31,12 @@ pub(crate) struct LogRequest {
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 impl LogRequest {
-    pub(crate) fn read(pod: &Value, query: &Query, directory: Option<&Path>) -> Result<Self, Status> {
+    /// Nothing where the pod has no node yet, and so no log.
+    pub(crate) fn read(pod: &Value, query: &Query, directory: Option<&Path>) -> Result<Option<Self>, Status> {
+        let container = container(pod, query)?;
+        if node(pod).is_empty() {
+            return Ok(None);
+        }
         let Some(directory) = directory else {
             return Err(Status::new(
                 501,
@@ -38,29 +44,11 @@ impl LogRequest {
                 "this sandbox keeps no pod logs: it was started without a log directory",
             ));
         };
-        let names: Vec<&str> = ["/spec/containers", "/spec/initContainers"]
-            .iter()
-            .flat_map(|p| object::list(pod, p))
-            .filter_map(|c| object::text(c, "/name"))
-            .collect();
-        let name = object::name(pod);
-        let container = match (query.get("container"), names.as_slice()) {
-            (Some(wanted), all) if all.contains(&wanted) => wanted,
-            (Some(wanted), _) => {
-                return Err(Status::bad_request(format!("container {wanted} is not valid for pod {name}")));
-            }
-            (None, [only]) => only,
-            (None, all) => {
-                let message =
-                    format!("a container name must be specified for pod {name}, choose one of: [{}]", all.join(" "));
-                return Err(Status::bad_request(message));
-            }
-        };
-        Ok(Self {
-            file: directory.join(log_file_name(object::namespace(pod), name, container)),
+        Ok(Some(Self {
+            file: directory.join(log_file_name(object::namespace(pod), object::name(pod), container)),
             follow: query.flag("follow"),
             tail_lines: query.integer("tailLines")?.and_then(|lines| u64::try_from(lines).ok()),
-        })
+        }))
     }
 
     /// Sends the log, and what is added to it for as long as `alive` says so.

@@ -241,7 +241,7 @@ const fn row(
 const TABLE: &[Row] = &[
     row(CORE, "namespaces", "Namespace", &["ns"], &[Cluster, Status]),
     row(CORE, "nodes", "Node", &["no"], &[Cluster, Status]),
-    row(CORE, "pods", "Pod", &["po"], &[Status, All, SPEC, Subresources(&["log", "eviction", "binding"])]),
+    row(CORE, "pods", "Pod", &["po"], &[Status, All, SPEC, Subresources(&["attach", "binding", "eviction", "exec", "log", "portforward"])]),
     row(CORE, "services", "Service", &["svc"], &[Status, All]),
     row(CORE, "configmaps", "ConfigMap", &["cm"], &[]),
     row(CORE, "secrets", "Secret", &[], &[]),

@@ -3,6 +3,8 @@
 mod pods;
 mod workloads;
 
+pub(crate) use pods::status as pod_status;
+
 use serde_json::{Value, json};
 
 use super::object::{self, child, default};
@@ -11,7 +13,7 @@ use super::resources::ResourceType;
 /// Fills in what was left out.
 pub(crate) fn apply(resource: &ResourceType, of: &mut Value) {
     match (resource.group.as_str(), resource.plural.as_str()) {
-        ("", "pods") => pods::pod(child(of, "spec")),
+        ("", "pods") => pods::pod(of),
         ("", "services") => service(child(of, "spec")),
         ("", "replicationcontrollers") => {
             default(child(of, "spec"), "replicas", || json!(1));

@@ -3,18 +3,86 @@
 use serde_json::{Value, json};
 
 use super::items;
-use crate::api::object::{self, child, default};
+use crate::api::object::{self, child, default, omit_empty};
 
-pub(super) fn pod(spec: &mut Value) {
+/// Fields of a pod's spec for which empty, zero or false is the same as not set.
+const POD_FIELDS: &[&str] = &[
+    "initContainers",
+    "ephemeralContainers",
+    "volumes",
+    "tolerations",
+    "imagePullSecrets",
+    "hostAliases",
+    "readinessGates",
+    "topologySpreadConstraints",
+    "nodeSelector",
+    "nodeName",
+    "serviceAccountName",
+    "serviceAccount",
+    "schedulerName",
+    "restartPolicy",
+    "dnsPolicy",
+    "hostname",
+    "subdomain",
+    "priorityClassName",
+    "hostNetwork",
+    "hostPID",
+    "hostIPC",
+];
+
+/// Those of a container.
+const CONTAINER_FIELDS: &[&str] = &[
+    "command",
+    "args",
+    "workingDir",
+    "ports",
+    "env",
+    "envFrom",
+    "volumeMounts",
+    "volumeDevices",
+    "resizePolicy",
+    "imagePullPolicy",
+    "terminationMessagePath",
+    "terminationMessagePolicy",
+    "stdin",
+    "stdinOnce",
+    "tty",
+];
+
+pub(super) fn pod(of: &mut Value) {
+    let spec = child(of, "spec");
     pod_spec(spec);
     default(spec, "enableServiceLinks", || json!(true));
     default(spec, "priority", || json!(0));
     default(spec, "preemptionPolicy", || json!("PreemptLowerPriority"));
+    if object::number(spec, "/terminationGracePeriodSeconds").is_some_and(|seconds| seconds < 0) {
+        object::set(spec, "terminationGracePeriodSeconds", json!(1));
+    }
     tolerations(spec);
+    let on_host = spec.get("hostNetwork") == Some(&Value::Bool(true));
     for list in ["containers", "initContainers"] {
         for each in items(spec, list) {
             requests(each);
+            for port in items(each, "ports").filter(|_| on_host) {
+                let own = port.get("containerPort").cloned().unwrap_or_default();
+                default(port, "hostPort", || own);
+            }
         }
+    }
+    status(of);
+}
+
+/// The nulls and the list of addresses that a pod's status is served with.
+pub(crate) fn status(of: &mut Value) {
+    let status = child(of, "status");
+    for condition in items(status, "conditions") {
+        for time in ["lastProbeTime", "lastTransitionTime"] {
+            default(condition, time, || Value::Null);
+        }
+    }
+    let address = object::text(status, "/podIP").unwrap_or_default().to_owned();
+    if !address.is_empty() && object::text(status, "/podIPs/0/ip") != Some(&address) {
+        object::set(status, "podIPs", json!([{ "ip": address }]));
     }
 }
 
@@ -25,6 +93,7 @@ pub(super) fn template(of: &mut Value) {
 }
 
 fn pod_spec(spec: &mut Value) {
+    omit_empty(spec, POD_FIELDS);
     default(spec, "restartPolicy", || json!("Always"));
     default(spec, "dnsPolicy", || json!("ClusterFirst"));
     default(spec, "schedulerName", || json!("default-scheduler"));
@@ -43,6 +112,9 @@ fn pod_spec(spec: &mut Value) {
     }
     for each in items(spec, "volumes") {
         volume(each);
+    }
+    for each in items(spec, "tolerations") {
+        omit_empty(each, &["key", "operator", "value", "effect"]);
     }
 }
 
@@ -65,18 +137,23 @@ fn tolerations(spec: &mut Value) {
 }
 
 fn container(of: &mut Value) {
+    omit_empty(of, CONTAINER_FIELDS);
     default(of, "terminationMessagePath", || json!("/dev/termination-log"));
     default(of, "terminationMessagePolicy", || json!("File"));
     default(of, "resources", || json!({}));
     let policy = pull_policy(object::text(of, "/image").unwrap_or_default());
     default(of, "imagePullPolicy", || json!(policy));
+    omit_empty(child(of, "resources"), &["limits", "requests"]);
     for port in items(of, "ports") {
+        omit_empty(port, &["name", "protocol", "hostPort", "hostIP"]);
         default(port, "protocol", || json!("TCP"));
     }
     for env in items(of, "env") {
-        if let Some(field) = env.pointer_mut("/valueFrom/fieldRef").filter(|f| f.is_object()) {
-            default(field, "apiVersion", || json!("v1"));
-        }
+        omit_empty(env, &["value"]);
+        references(env);
+    }
+    for mount in items(of, "volumeMounts") {
+        omit_empty(mount, &["readOnly", "subPath", "subPathExpr"]);
     }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if let Some(each) = of.get_mut(name).filter(|p| p.is_object()) {
@@ -110,6 +187,7 @@ fn pull_policy(image: &str) -> &'static str {
 }
 
 fn probe(of: &mut Value) {
+    omit_empty(of, &["initialDelaySeconds"]);
     for (field, seconds) in
         [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
     {
@@ -144,6 +222,29 @@ fn volume(of: &mut Value) {
     if let Some(path) = of.get_mut("hostPath").filter(|p| p.is_object()) {
         default(path, "type", || json!(""));
     }
+    for source in of.pointer_mut("/projected").into_iter().flat_map(|projected| items(projected, "sources")) {
+        if let Some(token) = source.get_mut("serviceAccountToken").filter(|token| token.is_object()) {
+            default(token, "expirationSeconds", || json!(3600));
+        }
+    }
+    references(of);
+}
+
+/// Fields of the pod that a variable or a file shows.
+fn references(of: &mut Value) {
+    match of {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match key.as_str() {
+                    "fieldRef" => default(value, "apiVersion", || json!("v1")),
+                    "resourceFieldRef" => default(value, "divisor", || json!("0")),
+                    _ => references(value),
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(references),
+        _ => {}
+    }
 }
 
 #[cfg(test)]
@@ -169,9 +270,9 @@ mod tests {
     fn defaults_are_stable() {
         let mut spec = json!({ "containers": [{ "name": "c", "image": "x", "readinessProbe": { "httpGet": { "port": 1 } } }],
             "volumes": [{ "name": "v" }] });
-        pod(&mut spec);
+        pod_spec(&mut spec);
         let once = spec.clone();
-        pod(&mut spec);
+        pod_spec(&mut spec);
         assert_eq!(spec, once);
         assert_eq!(spec["volumes"][0]["emptyDir"], json!({}));
     }

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::api::object::{self, child, default};
+use crate::api::object::{self, child, default, omit_empty};
 
 pub(super) fn deployment(spec: &mut Value) {
+    omit_empty(spec, &["minReadySeconds", "paused"]);
     default(spec, "replicas", || json!(1));
     default(spec, "revisionHistoryLimit", || json!(10));
     default(spec, "progressDeadlineSeconds", || json!(600));
@@ -44,6 +45,7 @@ pub(super) fn job(spec: &mut Value) {
 
 /// Selector and labels of a ReplicationController are taken from its template.
 pub(super) fn replication_controller(of: &mut Value) {
+    omit_empty(child(of, "spec"), &["selector", "minReadySeconds"]);
     let labels = of.pointer("/spec/template/metadata/labels").cloned();
     if let Some(labels) = labels {
         default(child(of, "spec"), "selector", || labels.clone());
