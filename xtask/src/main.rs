@@ -1,10 +1,11 @@
-//! The project's own commands: `cargo xtask demo | sandbox | tidy | test | model | e2e`.
+//! The project's own commands: `cargo xtask demo | sandbox | crds | tidy | test | model | e2e`.
 //!
 //! It starts programs (cargo, our binaries, a control plane) and links none of our crates: it is built in seconds, and
 //! what it says of a crate it learned from outside, from `cargo metadata` and the source text.
 
 mod cargo;
 mod cluster;
+mod crds;
 mod e2e;
 mod missing;
 mod model;
@@ -33,6 +34,8 @@ enum Command {
     Demo(cluster::Demo),
     /// Serves a sandbox cluster to play with; kubectl works on it.
     Sandbox(cluster::Sandbox),
+    /// Writes the CustomResourceDefinition of a Canary to deploy/crd.
+    Crds,
     /// Checks what the design promises of the crates: direction, purity, documentation.
     Tidy(tidy::Args),
     /// Everything that must hold: format, lints, tests, docs, tidy.
@@ -59,6 +62,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Demo(demo) => cluster::demo(&cargo, demo),
         Command::Sandbox(sandbox) => cluster::sandbox(&cargo, sandbox),
+        Command::Crds => crds::run(&cargo),
         Command::Tidy(args) => tidy::run(&cargo, args),
         Command::Test => test::run(&cargo),
         Command::Model => model::run(&cargo),

@@ -204,7 +204,7 @@ fn http_endpoints() {
         other => panic!("{other:?}"),
     };
     assert_eq!(http("max: 0").path, "/");
-    assert_eq!(http("equals: false").expected, Expected::Equals(json!(false)));
+    assert_eq!(http("equals: false").expected, Expected::Equals("false".into()));
     assert_eq!(http("min: 1, max: 1").expected, Expected::Range { min: Some(1.0), max: Some(1.0) });
     let wrong = |rest: &str, field: &str, problem: &str| {
         check_err(&format!("- {{kind: http, provider: p, {rest}}}"), field, problem);

@@ -26,9 +26,10 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
-/// The suites, by the names of their test programs: the operator's scenarios, and whether the sandbox tells the truth.
-const SUITES: [&[&str]; 3] =
-    [&["scenarios"], &["workloads", "nodes", "deployment_configs"], &["api_writes", "api_watches"]];
+/// The suites, by the names of their test programs: the operator's scenarios, what is admitted of our own resource, and
+/// whether the sandbox tells the truth.
+const SUITES: [&[&str]; 4] =
+    [&["scenarios"], &["admission"], &["workloads", "nodes", "deployment_configs"], &["api_writes", "api_watches"]];
 
 /// The suite of `--truth`: the same requests, asked of the real API server and of the sandbox's.
 const TRUTH: [&[&str]; 1] = [&["truth"]];

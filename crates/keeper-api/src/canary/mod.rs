@@ -39,10 +39,13 @@
 //! ([`crate::paused`], [`crate::commands`]). Everything else is in the spec.
 
 mod condition;
+mod crd;
+mod schema;
 mod status;
 mod template;
 
 pub use condition::Condition;
+pub use crd::crd;
 pub use status::{CheckStatus, Shown, Status, images, record};
 
 use crate::annotations::{Annotations, commands, paused};

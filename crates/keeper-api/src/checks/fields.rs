@@ -9,7 +9,6 @@ use std::time::Duration;
 
 /// A field that a check may have: what `kubectl explain` says of it, and its form.
 #[derive(Clone, Copy)]
-#[expect(dead_code, reason = "form and doc are for the schema")]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
     pub(crate) form: Form,
@@ -22,6 +21,8 @@ pub(crate) struct Field {
 pub(crate) enum Form {
     /// A text of at most so many characters.
     Text(usize),
+    /// A text of at most so many characters that fits a regular expression.
+    Pattern(usize, &'static str),
     /// One of a few words.
     Word(&'static [&'static str]),
     /// A text such as `90s`.
@@ -34,13 +35,17 @@ pub(crate) enum Form {
     Percent,
     /// Any number.
     Number,
-    /// A text, a number or a boolean.
-    Scalar,
     /// A text, or a list of texts.
     Texts,
-    /// A Job's template: anything.
-    Object,
+    /// A Job's template.
+    Job,
 }
+
+/// The regular expression of [`is_word`](super::is_word).
+pub(crate) const WORD: &str = "^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$";
+
+/// The regular expression of a metric's name.
+pub(crate) const METRIC: &str = "^[A-Za-z_:][A-Za-z0-9_:]*$";
 
 /// Shorthand for tables.
 pub(crate) const fn field(name: &'static str, form: Form, doc: &'static str) -> Field {

@@ -1,6 +1,6 @@
 //! `kind: http`: an HTTP endpoint whose JSON decides.
 
-use super::fields::{Field, Fields, Form, NAMES, field, unknown_braces};
+use super::fields::{Field, Fields, Form, NAMES, WORD, field, unknown_braces};
 use super::pace;
 use crate::invalid::{Invalid, quote};
 use crate::yaml;
@@ -55,29 +55,37 @@ pub enum Expected {
         /// The largest healthy number.
         max: Option<f64>,
     },
-    /// This text, number or boolean.
-    Equals(Value),
+    /// This text; where the answer has a number or a boolean, its JSON form.
+    Equals(String),
 }
 
 impl Http {
     pub(crate) const KIND: &str = "http";
     pub(crate) const FIELDS: &[Field] = &[
-        field("provider", Form::Text(63), "Name of the endpoint to ask, as the operator's owner set it up. Required."),
+        field(
+            "provider",
+            Form::Pattern(63, WORD),
+            "Name of the endpoint to ask, as the operator's owner set it up. Required.",
+        ),
         field("method", Form::Word(&["GET", "POST"]), "GET (default) or POST."),
         field(
             "path",
-            Form::Text(1_024),
+            Form::Pattern(1_024, "^/"),
             "Path and query that are added to the provider's address. {{namespace}}, {{workload}}, {{canary}} and {{baseline}} are replaced. Default /.",
         ),
         field("body", Form::Text(4_096), "Body of a POST: JSON as text, with the same words in braces."),
         field(
             "pointer",
-            Form::Text(256),
+            Form::Pattern(256, "^(/.*)?$"),
             "JSON pointer to the value in the answer, like /data/0/value. Default: the whole answer.",
         ),
         field("min", Form::Number, "The least healthy number. One of min, max and equals is required."),
         field("max", Form::Number, "The largest healthy number. One of min, max and equals is required."),
-        field("equals", Form::Scalar, "The one healthy value: a text, a number or a boolean."),
+        field(
+            "equals",
+            Form::Text(256),
+            "The one healthy value, as text: a number or a boolean of the answer is compared in its JSON form.",
+        ),
         field("unit", Form::Text(16), "Unit of the number, for what is told."),
     ];
 
@@ -115,10 +123,11 @@ fn expected(fields: &Fields<'_>) -> Result<Expected, Invalid> {
     match fields.get("equals") {
         Some(value @ (Value::String(_) | Value::Number(_) | Value::Bool(_))) => {
             fields.refuse_beside(&["min", "max"], "stands beside equals")?;
-            if value.as_str().is_some_and(|text| text.len() > 256) {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            if text.len() > 256 {
                 return Err(fields.invalid("equals", "is longer than 256 bytes", "shorten it"));
             }
-            Ok(Expected::Equals(value.clone()))
+            Ok(Expected::Equals(text))
         }
         Some(other) => {
             let problem = format!("is {}", yaml::kind_of(other));

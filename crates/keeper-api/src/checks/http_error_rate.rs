@@ -1,6 +1,6 @@
 //! `kind: httpErrorRate`: the share of requests that fail.
 
-use super::fields::{Field, Fields, Form, field, is_name};
+use super::fields::{Field, Fields, Form, METRIC, WORD, field, is_name};
 use super::pace;
 use super::series::{self, SeriesMatcher};
 use crate::invalid::Invalid;
@@ -74,20 +74,24 @@ impl HttpErrorRate {
             Form::Whole(1, 1_000_000_000),
             "Below so many requests nothing is known. Default 100.",
         ),
-        field("provider", Form::Text(63), "Name of the Prometheus to ask, as the operator's owner set it up."),
+        field("provider", Form::Pattern(63, WORD), "Name of the Prometheus to ask, as the operator's owner set it up."),
         field(
             "port",
             Form::Whole(1, 65_535),
             "Port of the pods where their own metrics are read, in place of Prometheus.",
         ),
-        field("path", Form::Text(256), "Path of the metrics on that port. Default /metrics."),
-        field("metric", Form::Text(256), "The counter of requests. Default http_requests_total."),
+        field("path", Form::Pattern(1_024, "^/"), "Path of the metrics on that port. Default /metrics."),
+        field("metric", Form::Pattern(256, METRIC), "The counter of requests. Default http_requests_total."),
         field(
             "codeLabel",
-            Form::Text(256),
+            Form::Pattern(256, "^[A-Za-z_][A-Za-z0-9_]*$"),
             "The counter's label that holds the status code. Default: code or status, whichever is there.",
         ),
-        field("errorCodes", Form::Text(256), "Which codes are errors, like 5..|429. Default 5.. ."),
+        field(
+            "errorCodes",
+            Form::Pattern(256, r"^[0-9.]{3}(\|[0-9.]{3})*$"),
+            "Which codes are errors, like 5..|429. Default 5.. .",
+        ),
         field(
             "selector",
             Form::Text(1_024),
@@ -117,7 +121,7 @@ impl HttpErrorRate {
 
 fn source(fields: &Fields<'_>) -> Result<Source, Invalid> {
     let port = fields.whole("port", 1..=u64::from(u16::MAX), "8080")?.and_then(|port| u16::try_from(port).ok());
-    let path = fields.text("path", 256, "/metrics", is_path)?;
+    let path = fields.text("path", 1_024, "/metrics", is_path)?;
     if let Some(port) = port {
         let why = "is for Prometheus, and port asks the pods themselves";
         fields.refuse_beside(&["provider", "selector", "errorSelector"], why)?;

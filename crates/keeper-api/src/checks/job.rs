@@ -43,7 +43,7 @@ impl Job {
     pub(crate) const FIELDS: &[Field] = &[
         field(
             "jobTemplate",
-            Form::Object,
+            Form::Job,
             "metadata (labels and annotations) and spec of a batch/v1 Job. It runs as the workload's own ServiceAccount. Required.",
         ),
         field("timeout", Form::Span, "A Job that runs longer is failed, 1s to 1h. Default 5m."),

@@ -1,6 +1,6 @@
 //! `kind: latencyShare`: the share of requests that are slow.
 
-use super::fields::{Field, Fields, Form, field, is_name};
+use super::fields::{Field, Fields, Form, METRIC, WORD, field, is_name};
 use super::pace;
 use super::series::{self, SeriesMatcher};
 use crate::invalid::Invalid;
@@ -36,8 +36,12 @@ pub struct LatencyShare {
 impl LatencyShare {
     pub(crate) const KIND: &str = "latencyShare";
     pub(crate) const FIELDS: &[Field] = &[
-        field("provider", Form::Text(63), "Name of the Prometheus to ask, as the operator's owner set it up."),
-        field("metric", Form::Text(256), "The histogram, without _bucket. Default http_request_duration_seconds."),
+        field("provider", Form::Pattern(63, WORD), "Name of the Prometheus to ask, as the operator's owner set it up."),
+        field(
+            "metric",
+            Form::Pattern(256, METRIC),
+            "The histogram, without _bucket. Default http_request_duration_seconds.",
+        ),
         field(
             "bound",
             Form::Span,

@@ -53,6 +53,7 @@ mod pace;
 mod query;
 mod series;
 
+pub(crate) use fields::{Field, Form};
 pub use http::{Expected, Http, Method};
 pub use http_error_rate::{HttpErrorRate, Source};
 pub use job::Job;
@@ -73,6 +74,16 @@ const NAME_LENGTH: usize = 63;
 /// Every kind that can be written.
 pub(crate) const KINDS: [&str; 6] =
     [HttpErrorRate::KIND, LatencyShare::KIND, Query::KIND, Http::KIND, Job::KIND, alerts::KIND];
+
+/// Every kind with the tables of its fields: what the schema of a Canary is made of.
+pub(crate) const FIELDS: [(&str, &[&[Field]]); 6] = [
+    (HttpErrorRate::KIND, &[&[pace::KIND], pace::COMMON, HttpErrorRate::FIELDS]),
+    (LatencyShare::KIND, &[&[pace::KIND], pace::COMMON, LatencyShare::FIELDS]),
+    (Query::KIND, &[&[pace::KIND], pace::COMMON, Query::FIELDS]),
+    (Http::KIND, &[&[pace::KIND], pace::COMMON, Http::FIELDS]),
+    (Job::KIND, &[&[pace::KIND], pace::COMMON, Job::FIELDS]),
+    (alerts::KIND, &[&[pace::KIND, pace::NAME], alerts::FIELDS]),
+];
 
 /// One way to judge a canary beside the alerts.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! How a check is asked.
 
-use super::fields::{Field, Fields, Form, field};
+use super::fields::{Field, Fields, Form, WORD, field};
 use crate::invalid::Invalid;
 use keeper_signal::Policy;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(crate) const COMMON: &[Field] = &[
 /// The one field that every check has.
 pub(crate) const NAME: Field = field(
     "name",
-    Form::Text(63),
+    Form::Pattern(63, WORD),
     "Name of the check in events, metrics and the status; unique in the list. Default: its kind.",
 );
 

@@ -1,6 +1,6 @@
 //! `kind: query`: a number that a PromQL query comes to.
 
-use super::fields::{Field, Fields, Form, NAMES, field, unknown_braces};
+use super::fields::{Field, Fields, Form, NAMES, WORD, field, unknown_braces};
 use super::pace;
 use crate::invalid::{Invalid, quote};
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub enum NoData {
 impl Query {
     pub(crate) const KIND: &str = "query";
     pub(crate) const FIELDS: &[Field] = &[
-        field("provider", Form::Text(63), "Name of the Prometheus to ask, as the operator's owner set it up."),
+        field("provider", Form::Pattern(63, WORD), "Name of the Prometheus to ask, as the operator's owner set it up."),
         field(
             "query",
             Form::Text(4_096),
