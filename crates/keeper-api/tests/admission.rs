@@ -7,6 +7,8 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::panic,
+    clippy::needless_pass_by_value,
     reason = "helpers of tests are tests too, which the lint does not see"
 )]
 

@@ -66,9 +66,8 @@ fn whole(doc: &str, least: u64, most: u64) -> Value {
 
 /// A list that is replaced as a whole.
 fn list(doc: &str, most: usize, items: Value) -> Value {
-    json!({
-        "type": "array", "description": doc, "maxItems": most, "items": items, "x-kubernetes-list-type": "atomic",
-    })
+    let list = json!({ "type": "array", "description": doc, "maxItems": most, "x-kubernetes-list-type": "atomic" });
+    with(list, "items", items)
 }
 
 /// A list whose items are told apart by a field.
