@@ -40,6 +40,7 @@ mod containers;
 mod duration;
 mod invalid;
 pub mod keys;
+pub mod kills;
 mod matchers;
 pub mod record;
 mod spans;
