@@ -196,7 +196,7 @@ pub(crate) struct Told<'a> {
 
 /// One request, with a deadline of our own: a server that doesn't answer must not hold up a workload for longer. What a
 /// write without an answer did, the next observation tells.
-async fn within<T>(
+pub(crate) async fn within<T>(
     what: &'static str,
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, ClusterError> {
@@ -206,6 +206,6 @@ async fn within<T>(
     }
 }
 
-fn post(dry_run: bool) -> PostParams {
+pub(crate) fn post(dry_run: bool) -> PostParams {
     PostParams { dry_run, field_manager: Some(FIELD_MANAGER.into()) }
 }

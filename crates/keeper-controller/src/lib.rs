@@ -35,6 +35,7 @@ mod gather;
 mod gathered;
 mod intake;
 mod json;
+pub mod kill;
 mod kind;
 mod look;
 mod memory;

@@ -129,6 +129,19 @@ impl Ledger {
         self.open.iter().find(|intent| intent.uid == *uid)
     }
 
+    /// What the budgets leave at this moment for a pod of this workload.
+    #[must_use]
+    pub fn left(
+        &self,
+        pod: &PodName,
+        workload: Option<&Workload>,
+        uid: &Uid,
+        budgets: &Budgets,
+        now: Timestamp,
+    ) -> Left {
+        Spent::new(self, budgets, now).left(pod, workload, uid)
+    }
+
     /// Forgets what neither a budget nor a person needs: all but the latest `keep` entries, and never one that a budget
     /// still counts.
     pub fn trim(&mut self, budgets: &Budgets, keep: usize, now: Timestamp) {
@@ -141,6 +154,17 @@ impl Ledger {
             false
         });
     }
+}
+
+/// What budgets leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// For pods of the workload.
+    pub workload: usize,
+    /// For pods of the namespace.
+    pub namespace: usize,
+    /// In all.
+    pub overall: usize,
 }
 
 /// Whether a budget still counts it.
@@ -208,15 +232,24 @@ impl<'a> Spent<'a> {
 
     /// The first budget that has nothing left.
     pub(crate) fn exhausted(&self, pod: &PodName, workload: Option<&Workload>, uid: &Uid) -> Option<Refusal> {
+        let left = self.left(pod, workload, uid);
+        let all = [
+            (Scope::Workload, left.workload, self.budgets.workload),
+            (Scope::Namespace, left.namespace, self.budgets.namespace),
+            (Scope::Overall, left.overall, self.budgets.overall),
+        ];
+        let (scope, _, limit) = all.into_iter().find(|(_, left, _)| *left == 0)?;
+        Some(Refusal::Budget { scope, limit })
+    }
+
+    fn left(&self, pod: &PodName, workload: Option<&Workload>, uid: &Uid) -> Left {
         let namespace = self.namespaces.get(pod.namespace()).copied().unwrap_or_default();
         let workload = self.workloads.get(owner(workload, uid)).copied().unwrap_or_default();
-        let all = [
-            (Scope::Workload, workload, self.budgets.workload),
-            (Scope::Namespace, namespace, self.budgets.namespace),
-            (Scope::Overall, self.overall, self.budgets.overall),
-        ];
-        let (scope, _, limit) = all.into_iter().find(|(_, spent, limit)| spent >= limit)?;
-        Some(Refusal::Budget { scope, limit })
+        Left {
+            workload: self.budgets.workload.saturating_sub(workload),
+            namespace: self.budgets.namespace.saturating_sub(namespace),
+            overall: self.budgets.overall.saturating_sub(self.overall),
+        }
     }
 }
 

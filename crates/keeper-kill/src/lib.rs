@@ -69,7 +69,7 @@ mod refusal;
 pub use attempt::{Answer, Attempt, Next, Removal, Shown, after, next};
 pub use decide::{Decision, RECORDED_LIMIT, Ruled, Ruling, decide};
 pub use labels::TargetLabels;
-pub use ledger::{Ended, Intent, Ledger, Outcome};
+pub use ledger::{Ended, Intent, Ledger, Left, Outcome};
 pub use names::{AlertId, PodName, Uid, Workload};
 pub use pod::{Pod, Role, Sight, View};
 pub use policy::{Budgets, Mode, Namespaces, Policy, SHARE_COUNTS_FROM};
