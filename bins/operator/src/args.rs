@@ -37,6 +37,18 @@ pub(crate) struct Args {
     #[arg(long = "basic-auth-file", value_name = "FILE")]
     pub(crate) basic_auth_files: Vec<PathBuf>,
 
+    /// The webhook door's certificate, in PEM, with its chain; re-read when it changes. With it the door serves TLS.
+    #[arg(long, requires = "tls_key", value_name = "FILE")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+
+    /// The private key of --tls-certificate, in PEM.
+    #[arg(long, requires = "tls_certificate", value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Authorities, in PEM, whose client certificates open the webhook door.
+    #[arg(long, requires = "tls_certificate", value_name = "FILE")]
+    pub(crate) client_ca: Option<PathBuf>,
+
     /// Open the webhook door without credentials; it then listens on loopback only.
     #[arg(long)]
     pub(crate) insecure: bool,

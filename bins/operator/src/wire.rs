@@ -7,7 +7,9 @@ use keeper_controller::{AlertIntake, Controller, IntakeError, Settings};
 use keeper_image::{Credentials, RegistryClient, RegistryConfig, TagWatcher};
 use keeper_prometheus::{DirectScrape, ErrorRate, ErrorRateSettings};
 use keeper_rollout::Plan;
-use keeper_serve::{AdminPort, Answer, Answering, AuthOptions, Authenticator, Door, Limits, Receive};
+use keeper_serve::{
+    AdminPort, Admitted, Answer, Answering, AuthOptions, Authenticator, Door, Limits, Receive, Tls, TlsFiles,
+};
 use keeper_signal::{HealthSignal, Look, Verdict, Why, from_fn};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use miette::{Context, IntoDiagnostic, Result};
@@ -30,17 +32,22 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let authenticator = Authenticator::new(AuthOptions {
         bearer_token_files: args.bearer_token_files.clone(),
         basic_auth_files: args.basic_auth_files.clone(),
+        client_certificates: args.client_ca.is_some(),
         insecure: args.insecure,
         ..AuthOptions::default()
     })
     .into_diagnostic()?;
+    let tls = tls(&args)?;
     let client = client(&args).await?;
     let tags = TagWatcher::new(Arc::new(registry(&args)?), args.registry_interval);
 
     let mut metrics = Registry::with_prefix("canary_keeper");
     let controller = Controller::new(client, settings(&args), tags, Arc::new(signal), &mut metrics);
     let intake: Arc<dyn Receive> = Arc::new(Alerts(controller.intake()));
-    let door = Door::new(authenticator, Limits::default()).metrics(&mut metrics).route("/alerts", intake);
+    let mut door = Door::new(authenticator, Limits::default()).metrics(&mut metrics).route("/alerts", intake);
+    if let Some(tls) = tls {
+        door = door.tls(tls);
+    }
     let ready = controller.clone();
     let admin = AdminPort::new(Arc::new(metrics)).ready_when(move || ready.ready());
 
@@ -67,6 +74,11 @@ async fn run_until(controller: &Controller, stop: CancellationToken) {
         () = controller.run(stop.clone()) => {}
         () = overdue => tracing::warn!("stopped in the middle of a reconcile"),
     }
+}
+
+fn tls(args: &Args) -> Result<Option<Tls>> {
+    let (Some(certificate), Some(key)) = (args.tls_certificate.clone(), args.tls_key.clone()) else { return Ok(None) };
+    Tls::open(TlsFiles { certificate, key, client_ca: args.client_ca.clone() }).map(Some).into_diagnostic()
 }
 
 async fn client(args: &Args) -> Result<kube::Client> {
@@ -171,9 +183,9 @@ fn error_rate(
 struct Alerts(AlertIntake);
 
 impl Receive for Alerts {
-    fn receive<'a>(&'a self, body: bytes::Bytes) -> Answering<'a> {
+    fn receive<'a>(&'a self, admitted: Admitted) -> Answering<'a> {
         Box::pin(async move {
-            match self.0.take(&body).await {
+            match self.0.take(&admitted.body).await {
                 Ok(()) => Answer::Done,
                 Err(IntakeError::Garbage(error)) => Answer::Garbage(error.to_string()),
                 Err(error) => {

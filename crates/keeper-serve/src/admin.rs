@@ -80,7 +80,7 @@ impl AdminPort {
     /// Serves until the token is cancelled. Of the limits, the connections, the header time-out and the stop's time-out
     /// count; no request has a body that is read.
     pub async fn serve(self, listener: TcpListener, limits: Limits, stop: CancellationToken) {
-        server::serve(listener, limits, Arc::new(self), stop).await;
+        server::serve(listener, None, limits, Arc::new(self), stop).await;
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {

@@ -1,10 +1,9 @@
-use crate::secrets::{Hashed, Scheme, SecretFile};
+use crate::secrets::{Presented, Scheme, SecretFile};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
-use subtle::Choice;
 
 /// Where credentials come from. At least one file, or `insecure`, must be given.
 #[derive(Clone, Debug)]
@@ -13,6 +12,8 @@ pub struct AuthOptions {
     pub bearer_token_files: Vec<PathBuf>,
     /// Files of `user:password` lines for basic authentication, plain text; the same bounds.
     pub basic_auth_files: Vec<PathBuf>,
+    /// Client certificates count as credentials, where the door's TLS names the authorities that sign them.
+    pub client_certificates: bool,
     /// Asks for no credentials at all. Such a door only serves a loopback address. Can't be combined with files.
     pub insecure: bool,
     /// How old what was read from a file may get before it is read again; 2 s. A file that can't be read any more
@@ -25,6 +26,7 @@ pub struct AuthOptions {
 pub struct Authenticator {
     /// Empty: everybody may come in, from loopback.
     files: Vec<(Scheme, SecretFile)>,
+    certificates: bool,
     challenge: String,
 }
 
@@ -35,12 +37,12 @@ pub struct Authenticator {
 pub enum AuthError {
     /// Neither a file nor `insecure` was given.
     #[error(
-        "the webhook door has no credentials: give a bearer token file or a basic auth file, or `insecure` to serve \
+        "the webhook door has no credentials: give a bearer token file, a basic auth file or client certificates' authorities, or `insecure` to serve \
          loopback only"
     )]
     Open,
     /// Files and `insecure` at once.
-    #[error("`insecure` and credential files exclude each other: leave one out")]
+    #[error("`insecure` and credentials exclude each other: leave one out")]
     Contradiction,
     /// A file can't be read.
     #[error("credential file {path} can't be read: {source}", path = path.display())]
@@ -73,6 +75,7 @@ impl Default for AuthOptions {
         Self {
             bearer_token_files: Vec::new(),
             basic_auth_files: Vec::new(),
+            client_certificates: false,
             insecure: false,
             recheck: Duration::from_secs(2),
         }
@@ -86,8 +89,9 @@ impl Authenticator {
     ///
     /// When no credentials are given and `insecure` neither, or a file can't be used: a program must then not start.
     pub fn new(options: AuthOptions) -> Result<Self, AuthError> {
-        let AuthOptions { bearer_token_files, basic_auth_files, insecure, recheck } = options;
-        match (insecure, bearer_token_files.is_empty() && basic_auth_files.is_empty()) {
+        let AuthOptions { bearer_token_files, basic_auth_files, client_certificates, insecure, recheck } = options;
+        let none = bearer_token_files.is_empty() && basic_auth_files.is_empty() && !client_certificates;
+        match (insecure, none) {
             (false, true) => return Err(AuthError::Open),
             (true, false) => return Err(AuthError::Contradiction),
             (true, true) | (false, false) => {}
@@ -99,26 +103,40 @@ impl Authenticator {
             .map(|(scheme, path)| Ok((scheme, SecretFile::open(path, scheme, recheck)?)))
             .collect::<Result<Vec<_>, AuthError>>()?;
         let challenge = challenge(&files);
-        Ok(Self { files, challenge })
+        Ok(Self { files, certificates: client_certificates, challenge })
     }
 
     /// Whether no credentials are asked for.
     #[must_use]
     pub fn is_insecure(&self) -> bool {
-        self.files.is_empty()
+        self.files.is_empty() && !self.certificates
     }
 
-    /// Whether these headers may come in. More than one `Authorization` header never may: which one counts would be a
-    /// matter of taste.
-    pub(crate) fn admits(&self, headers: &HeaderMap) -> bool {
+    /// Whether client certificates count as credentials.
+    pub(crate) fn takes_certificates(&self) -> bool {
+        self.certificates
+    }
+
+    /// Who sent a request with these headers, if it may come in: by the certificate that its connection showed, or by its
+    /// `Authorization` header. More than one of these never may: which one counts would be a matter of taste.
+    pub(crate) fn admits(&self, headers: &HeaderMap, certificate: Option<&str>) -> Option<String> {
         if self.is_insecure() {
-            return true;
+            return Some("anybody".to_owned());
+        }
+        if let Some(certificate) = certificate.filter(|_| self.certificates) {
+            return Some(format!("certificate {certificate}"));
         }
         let mut presented = headers.get_all(AUTHORIZATION).iter();
-        let (Some(header), None) = (presented.next(), presented.next()) else { return false };
-        let Some((scheme, secret)) = Hashed::presented(header.as_bytes()) else { return false };
-        let of_scheme = self.files.iter().filter(|(of, _)| *of == scheme);
-        of_scheme.fold(Choice::from(0), |found, (_, file)| found | file.holds(&secret)).into()
+        let (Some(header), None) = (presented.next(), presented.next()) else { return None };
+        let presented = Presented::read(header.as_bytes())?;
+        let of_scheme = self.files.iter().filter(|(of, _)| *of == presented.scheme);
+        // All are looked at, so that the time taken doesn't say which one it was.
+        let found =
+            of_scheme.fold(None, |found, (_, file)| file.holds(&presented.secret).map(|at| (file, at)).or(found));
+        found.map(|(file, at)| match presented.user {
+            Some(user) => format!("user {user}"),
+            None => format!("token {} of {}", at + 1, file.name()),
+        })
     }
 
     /// What `WWW-Authenticate` says to those who may not.

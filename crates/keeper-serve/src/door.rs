@@ -2,7 +2,8 @@ use crate::Limits;
 use crate::auth::Authenticator;
 use crate::connections::Place;
 use crate::metrics::DoorMetrics;
-use crate::server::{self, Respond, Responding, ServeError};
+use crate::server::{self, Peer, Respond, Responding, ServeError};
+use crate::tls::Tls;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -21,7 +22,17 @@ use tokio_util::sync::CancellationToken;
 pub trait Receive: Send + Sync {
     /// Takes one body. Called from a task of its own: a panic is answered 503 and ends nothing else; a client that goes
     /// away does not cancel it; at [`Limits::answer_timeout`] the future is dropped and the answer is 503.
-    fn receive<'a>(&'a self, body: Bytes) -> Answering<'a>;
+    fn receive<'a>(&'a self, admitted: Admitted) -> Answering<'a>;
+}
+
+/// A request that was let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// Its body, whole.
+    pub body: Bytes,
+    /// Who sent it, for logs: `token 2 of tokens`, `user alertmanager`, `certificate 3f2a…`, or `anybody` at a door
+    /// without credentials. Holds no secret.
+    pub caller: String,
 }
 
 /// The answer of a receiver, still on its way.
@@ -44,6 +55,7 @@ pub struct Door {
     limits: Limits,
     routes: BTreeMap<String, Arc<dyn Receive>>,
     metrics: DoorMetrics,
+    tls: Option<Arc<Tls>>,
     refused_before: AtomicBool,
 }
 
@@ -67,6 +79,7 @@ impl Door {
             limits,
             routes: BTreeMap::new(),
             metrics: DoorMetrics::default(),
+            tls: None,
             refused_before: AtomicBool::new(false),
         }
     }
@@ -75,6 +88,13 @@ impl Door {
     #[must_use]
     pub fn route(mut self, path: impl Into<String>, receiver: Arc<dyn Receive>) -> Self {
         self.routes.insert(path.into(), receiver);
+        self
+    }
+
+    /// Serves TLS instead of plain HTTP.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(Arc::new(tls));
         self
     }
 
@@ -91,15 +111,21 @@ impl Door {
     ///
     /// # Errors
     ///
-    /// Before anything is served: [`ServeError::OpenDoor`] for an insecure door on an address that is not loopback.
+    /// Before anything is served: [`ServeError::OpenDoor`] for an insecure door on an address that is not loopback,
+    /// [`ServeError::NoClientAuthority`] where client certificates are credentials and nothing says whose.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<(), ServeError> {
         let address = listener.local_addr().map_err(ServeError::NoAddress)?;
         if self.authenticator.is_insecure() && !address.ip().to_canonical().is_loopback() {
             return Err(ServeError::OpenDoor { address });
         }
-        tracing::info!(%address, insecure = self.authenticator.is_insecure(), "webhook door open");
+        let asks = self.tls.as_ref().is_some_and(|tls| tls.asks_for_certificates());
+        if self.authenticator.takes_certificates() != asks {
+            return Err(ServeError::NoClientAuthority);
+        }
+        tracing::info!(%address, tls = self.tls.is_some(), insecure = self.authenticator.is_insecure(), "webhook door open");
         let limits = self.limits;
-        server::serve(listener, limits, Arc::new(self), stop).await;
+        let tls = self.tls.clone();
+        server::serve(listener, tls, limits, Arc::new(self), stop).await;
         Ok(())
     }
 
@@ -121,9 +147,8 @@ impl Door {
         receiver: Option<&Arc<dyn Receive>>,
         place: &Place,
     ) -> Result<Answer, Refusal> {
-        if !self.authenticator.admits(request.headers()) {
-            return Err(Refusal::Credentials);
-        }
+        let certificate = request.extensions().get::<Peer>().map(|peer| peer.certificate.as_str());
+        let caller = self.authenticator.admits(request.headers(), certificate).ok_or(Refusal::Credentials)?;
         let _busy = place.busy();
         let receiver = receiver.ok_or(Refusal::Route)?;
         if request.method() != Method::POST {
@@ -133,7 +158,7 @@ impl Door {
             return Err(Refusal::Encoding);
         }
         let body = self.read(request).await?;
-        Ok(self.receive(Arc::clone(receiver), body).await)
+        Ok(self.receive(Arc::clone(receiver), Admitted { body, caller }).await)
     }
 
     async fn read(&self, request: Request<Incoming>) -> Result<Bytes, Refusal> {
@@ -152,8 +177,8 @@ impl Door {
         }
     }
 
-    async fn receive(&self, receiver: Arc<dyn Receive>, body: Bytes) -> Answer {
-        let mut receiving = tokio::spawn(async move { receiver.receive(body).await });
+    async fn receive(&self, receiver: Arc<dyn Receive>, admitted: Admitted) -> Answer {
+        let mut receiving = tokio::spawn(async move { receiver.receive(admitted).await });
         match tokio::time::timeout(self.limits.answer_timeout, &mut receiving).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => {

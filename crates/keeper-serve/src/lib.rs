@@ -20,19 +20,19 @@
 //! 503 is what makes Alertmanager come again; any 4xx makes it drop the notification. So a receiver answers
 //! [`Answer::Later`] when it could not accept, and [`Answer::Garbage`] only for what can never be accepted.
 //!
-//! TLS and client certificates are not served here yet: put the door behind something that ends TLS where the network is
-//! not trusted.
+//! With [`Tls`] the door serves TLS, and takes client certificates for credentials where their authorities are named. Files
+//! of certificates, keys and credentials are read again when they change.
 //!
 //! ```
-//! use keeper_serve::{Answer, Answering, AuthOptions, Authenticator, Door, Limits, Receive};
+//! use keeper_serve::{Admitted, Answer, Answering, AuthOptions, Authenticator, Door, Limits, Receive};
 //! use std::sync::Arc;
 //!
 //! struct Counting;
 //!
 //! impl Receive for Counting {
-//!     fn receive<'a>(&'a self, body: bytes::Bytes) -> Answering<'a> {
+//!     fn receive<'a>(&'a self, admitted: Admitted) -> Answering<'a> {
 //!         Box::pin(async move {
-//!             if body.is_empty() { Answer::Garbage("expected a body".into()) } else { Answer::Done }
+//!             if admitted.body.is_empty() { Answer::Garbage("expected a body".into()) } else { Answer::Done }
 //!         })
 //!     }
 //! }
@@ -55,10 +55,12 @@ mod metrics;
 mod secrets;
 mod server;
 mod stop;
+mod tls;
 
 pub use admin::{AdminPort, Readiness};
 pub use auth::{AuthError, AuthOptions, Authenticator};
-pub use door::{Answer, Answering, Door, Receive};
+pub use door::{Admitted, Answer, Answering, Door, Receive};
 pub use limits::Limits;
 pub use server::{ServeError, listen};
 pub use stop::stop_signal;
+pub use tls::{Tls, TlsError, TlsFiles};

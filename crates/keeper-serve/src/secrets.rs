@@ -7,12 +7,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 /// The largest file of secrets that is read.
 const FILE_BYTES: u64 = 64 << 10;
 /// The most secrets one file holds: rotation needs two.
 const FILE_SECRETS: usize = 64;
+/// The longest name of a user that is repeated in a log, in characters.
+const USER_LIMIT: usize = 64;
 
 /// How a secret is presented in the `Authorization` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,13 +52,24 @@ impl SecretFile {
         Ok(Self { path, scheme, recheck, loaded })
     }
 
-    /// Whether the presented secret is one of the file's. Always compares with all of them.
-    pub(crate) fn holds(&self, presented: &Hashed) -> Choice {
+    /// Which of the file's secrets was presented, from 0. Always compares with all of them.
+    pub(crate) fn holds(&self, presented: &Hashed) -> Option<usize> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if loaded.checked.elapsed() >= self.recheck {
             self.reload(&mut loaded);
         }
-        loaded.secrets.iter().fold(Choice::from(0), |found, secret| found | secret.0.ct_eq(&presented.0))
+        let none = u64::MAX;
+        let found = loaded
+            .secrets
+            .iter()
+            .zip(0_u64..)
+            .fold(none, |found, (secret, at)| u64::conditional_select(&found, &at, secret.0.ct_eq(&presented.0)));
+        usize::try_from(found).ok().filter(|_| found != none)
+    }
+
+    /// The file's name, without its folder.
+    pub(crate) fn name(&self) -> String {
+        self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
     /// A file that is read and holds nothing lets nobody in. A file that can't be read changes nothing: a secret's mount
@@ -87,17 +100,29 @@ impl Hashed {
     fn new(secret: &[u8]) -> Self {
         Self(Sha256::digest(secret).into())
     }
+}
 
-    /// What an `Authorization` header presents, with its scheme. `None` for another scheme or what can't be read.
-    pub(crate) fn presented(header: &[u8]) -> Option<(Scheme, Self)> {
+/// What an `Authorization` header presents.
+pub(crate) struct Presented {
+    pub(crate) scheme: Scheme,
+    pub(crate) secret: Hashed,
+    /// The user's name, in basic authentication; one printable line.
+    pub(crate) user: Option<String>,
+}
+
+impl Presented {
+    /// `None` for another scheme or what can't be read.
+    pub(crate) fn read(header: &[u8]) -> Option<Self> {
         let space = header.iter().position(|byte| *byte == b' ')?;
         let (scheme, rest) = header.split_at_checked(space)?;
         let secret = rest.trim_ascii();
         if scheme.eq_ignore_ascii_case(b"bearer") {
-            Some((Scheme::Bearer, Self::new(secret)))
+            Some(Self { scheme: Scheme::Bearer, secret: Hashed::new(secret), user: None })
         } else if scheme.eq_ignore_ascii_case(b"basic") {
             let pair = BASE64_STANDARD.decode(secret).ok()?;
-            Some((Scheme::Basic, Self::new(&pair)))
+            let user = pair.split(|byte| *byte == b':').next().unwrap_or_default();
+            let user = String::from_utf8_lossy(user).chars().filter(|c| !c.is_control()).take(USER_LIMIT).collect();
+            Some(Self { scheme: Scheme::Basic, secret: Hashed::new(&pair), user: Some(user) })
         } else {
             None
         }

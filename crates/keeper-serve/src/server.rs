@@ -1,5 +1,6 @@
 use crate::Limits;
 use crate::connections::{Connections, Place};
+use crate::tls::{Tls, fingerprint};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -7,6 +8,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io::{self, Write};
@@ -14,9 +16,10 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// How long a connection without a request may stay after a stop: its first request may be on its way.
@@ -51,6 +54,9 @@ pub enum ServeError {
         /// The address asked for.
         address: SocketAddr,
     },
+    /// Client certificates are to be credentials without TLS that says whose count, or the other way round.
+    #[error("client certificates are credentials only together with TLS and the authorities that sign them")]
+    NoClientAuthority,
     /// The listener doesn't know its own address.
     #[error("the listener has no address: {0}")]
     NoAddress(#[source] io::Error),
@@ -77,7 +83,13 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
 }
 
 /// Serves until the stop, then lets what is under way finish.
-pub(crate) async fn serve(listener: TcpListener, limits: Limits, respond: Arc<dyn Respond>, stop: CancellationToken) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    limits: Limits,
+    respond: Arc<dyn Respond>,
+    stop: CancellationToken,
+) {
     let places = Connections::new(limits.connections);
     let mut connections = JoinSet::new();
     loop {
@@ -88,9 +100,10 @@ pub(crate) async fn serve(listener: TcpListener, limits: Limits, respond: Arc<dy
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => match places.take() {
                     Some(place) => {
-                        connections.spawn(connection(stream, limits, Arc::clone(&respond), place, stop.clone()));
+                        let config = tls.as_ref().map(|tls| tls.config());
+                        connections.spawn(accept(stream, config, limits, Arc::clone(&respond), place, stop.clone()));
                     }
-                    None => turn_away(stream, respond.as_ref()),
+                    None => turn_away(stream, tls.is_none(), respond.as_ref()),
                 },
                 Err(error) => {
                     // Out of file descriptors, mostly: trying again at once would burn a core.
@@ -107,16 +120,48 @@ pub(crate) async fn serve(listener: TcpListener, limits: Limits, respond: Arc<dy
     }
 }
 
-fn turn_away(stream: TcpStream, respond: &dyn Respond) {
+fn turn_away(stream: TcpStream, plain: bool, respond: &dyn Respond) {
     respond.turned_away();
     // The socket is fresh, so its buffer takes these bytes without waiting; if not, closing says enough.
-    if let Ok(mut stream) = stream.into_std() {
+    if let (true, Ok(mut stream)) = (plain, stream.into_std()) {
         let _ = stream.write(TOO_MANY);
     }
 }
 
-async fn connection(
+/// Who is at the other end of a connection: in the extensions of its requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// The fingerprint of the certificate that was shown, signed by an authority of ours and not expired.
+    pub(crate) certificate: String,
+}
+
+/// The handshake, where there is one, and the connection.
+async fn accept(
     stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    limits: Limits,
+    respond: Arc<dyn Respond>,
+    place: Place,
+    stop: CancellationToken,
+) {
+    let Some(config) = tls else { return connection(stream, None, limits, respond, place, stop).await };
+    let handshake = tokio::time::timeout(limits.header_timeout, TlsAcceptor::from(config).accept(stream));
+    let stream = tokio::select! {
+        () = place.evicted() => return,
+        shaken = handshake => match shaken {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => return,
+        },
+    };
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let peer = shown.map(|certificate| Peer { certificate: fingerprint(certificate) });
+    connection(stream, peer, limits, respond, place, stop).await;
+}
+
+async fn connection<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
+    peer: Option<Peer>,
     limits: Limits,
     respond: Arc<dyn Respond>,
     place: Place,
@@ -124,7 +169,10 @@ async fn connection(
 ) {
     let place = Arc::new(place);
     let serving = Arc::clone(&place);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(peer.clone());
+        }
         let responding = Arc::clone(&respond).respond(request, Arc::clone(&serving));
         Box::pin(async move { Ok::<_, Infallible>(responding.await) })
             as Pin<Box<dyn Future<Output = Result<_, _>> + Send>>
@@ -167,7 +215,7 @@ async fn connection(
 
 /// Reads on for a while after our last word. Closing with unread bytes resets the connection, and the reset overtakes
 /// the answer: a client with a body too large would see a broken pipe instead of the 413.
-async fn linger(mut stream: TcpStream) {
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
     if stream.shutdown().await.is_err() {
         return;
     }

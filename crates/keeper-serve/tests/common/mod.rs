@@ -1,13 +1,12 @@
 //! A raw client and a door on a free port: what is tested is on the wire, so no HTTP library stands in between.
 #![allow(dead_code, reason = "each test binary uses its share")]
 
-use bytes::Bytes;
-use keeper_serve::{Answer, Answering, AuthOptions, Authenticator, Door, Limits, Receive};
+use keeper_serve::{Admitted, Answer, Answering, AuthOptions, Authenticator, Door, Limits, Receive};
 use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -21,13 +20,15 @@ pub(crate) const USER: &str = "alertmanager:s3cr3t-canary-password";
 #[derive(Default)]
 pub(crate) struct Receiver {
     pub(crate) got: AtomicUsize,
+    pub(crate) callers: Mutex<Vec<String>>,
 }
 
 impl Receive for Receiver {
-    fn receive<'a>(&'a self, body: Bytes) -> Answering<'a> {
+    fn receive<'a>(&'a self, admitted: Admitted) -> Answering<'a> {
         Box::pin(async move {
             self.got.fetch_add(1, Ordering::SeqCst);
-            match body.as_ref() {
+            self.callers.lock().unwrap().push(admitted.caller);
+            match admitted.body.as_ref() {
                 b"garbage" => Answer::Garbage("expected something else".into()),
                 b"later" => Answer::Later("the store is away".into()),
                 b"panic" => panic!("as the body wished"),
