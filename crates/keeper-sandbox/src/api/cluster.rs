@@ -6,11 +6,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::definitions::is_definition;
 use super::object::{self, child, set_meta};
 use super::resources::{Generation, ResourceType, Resources};
 use super::status::{FieldError, Status};
 use super::store::Store;
-use super::{admission, convert, decode, defaults, deployment_config, go, names, services, validation};
+use super::{admission, convert, custom, decode, defaults, deployment_config, go, names, services, validation};
 
 /// The whole state of the server.
 #[derive(Debug)]
@@ -104,6 +105,7 @@ impl Cluster {
         if !errors.is_empty() {
             return Err(Status::invalid(resource, &name, &errors));
         }
+        self.refuse_orphans(resource, &name)?;
         if let Some(other) = self.store.get(&resource.storage, object::namespace(&new), &name) {
             let mut refused = Status::already_exists(resource, &name);
             if object::is_being_deleted(&other) {
@@ -115,16 +117,15 @@ impl Cluster {
             }
             return Err(refused);
         }
-        if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
-            establish(&mut new, write.now);
-            if !write.dry_run {
-                self.resources.define(&new);
-            }
-        }
+        custom::narrow(resource, &mut new);
         if write.dry_run {
             return Ok(convert::served(resource, &new));
         }
-        let stored = self.store.put(&resource.storage, new);
+        let stored = if is_definition(resource) {
+            self.put_definition(new, write)
+        } else {
+            self.store.put(&resource.storage, new)
+        };
         Ok(convert::served(resource, &stored))
     }
 
@@ -170,7 +171,11 @@ impl Cluster {
     /// `by` says whether `body` is the client's whole object or the outcome of a patch.
     pub(crate) fn update(&mut self, target: &Target, body: Value, by: By, write: Write) -> Result<Value, Status> {
         let resource = &target.resource;
-        let old = self.stored(target)?;
+        let mut old = self.stored(target)?;
+        if resource.schema.is_some() {
+            // What the definition says now is said of what was stored before it, too.
+            old = Arc::new(convert::served(resource, &old));
+        }
         let decoded = match by {
             By::Put => decode::object(resource, body, write.strict)?,
             // Without a version nothing of it is known, not even the name.
@@ -188,6 +193,10 @@ impl Cluster {
             services::keep(&old, resource, &mut new);
             services::allocate(self, resource, &mut new)?;
             bump_generation(resource, &old, &mut new);
+            if is_definition(resource) {
+                let status = custom::settled_status(&new, write.now);
+                object::set(&mut new, "status", status);
+            }
             if let Some(version) = raised {
                 deployment_config::raise(&old, &mut new, version);
             }
@@ -196,12 +205,13 @@ impl Cluster {
             return Ok(convert::served(resource, &old));
         }
         let errors = match target.subresource.as_str() {
-            "status" => Vec::new(),
+            "status" => custom::faults(resource, &new, Some(&old), true),
             _ => validation::faults(resource, &new, Some(&old)),
         };
         if !errors.is_empty() {
             return Err(Status::invalid(resource, &target.name, &errors));
         }
+        custom::narrow(resource, &mut new);
         if write.dry_run {
             return Ok(convert::served(resource, &new));
         }
@@ -221,7 +231,7 @@ impl Cluster {
             }
             return Arc::new(new);
         }
-        if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
+        if is_definition(resource) {
             self.resources.define(&new);
         }
         self.store.put(&resource.storage, new)
@@ -256,6 +266,10 @@ fn first_status(resource: &ResourceType, new: &mut Value) {
     if resource.custom {
         return;
     }
+    if is_definition(resource) {
+        let status = custom::initial_status(new);
+        return object::set(new, "status", status);
+    }
     let status = match resource.plural.as_str() {
         "namespaces" => json!({ "phase": "Active" }),
         "persistentvolumeclaims" => json!({ "phase": "Pending" }),
@@ -275,25 +289,6 @@ fn first_status_of_defaults(resource: &ResourceType, new: &mut Value) {
         let class = decode::quality_of_service(new);
         object::set(new, "status", json!({ "phase": "Pending", "qosClass": class }));
     }
-}
-
-/// A definition is served at once, so it says so at once.
-fn establish(crd: &mut Value, now: Timestamp) {
-    let names = crd.pointer("/spec/names").cloned().unwrap_or(Value::Null);
-    let stored: Vec<Value> = object::list(crd, "/spec/versions")
-        .iter()
-        .filter(|v| v.get("storage").and_then(Value::as_bool) == Some(true))
-        .filter_map(|v| v.get("name").cloned())
-        .collect();
-    let condition = |kind: &str, reason: &str, message: &str| {
-        json!({ "type": kind, "status": "True", "reason": reason, "message": message,
-                "lastTransitionTime": object::seconds(now) })
-    };
-    let conditions = [
-        condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-        condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
-    ];
-    object::set(crd, "status", json!({ "conditions": conditions, "acceptedNames": names, "storedVersions": stored }));
 }
 
 /// Checks that a write is about this very object in its present version, and keeps what no client can change.

@@ -25,6 +25,9 @@ pub(crate) fn served(resource: &ResourceType, stored: &Value) -> Value {
             rename(&mut object, core, events);
         }
     }
+    if resource.custom {
+        super::custom::conform(resource, &mut object);
+    }
     object
 }
 

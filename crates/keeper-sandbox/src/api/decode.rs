@@ -1,10 +1,12 @@
 //! From a request's body to an object that can be stored.
 
 use k8s_openapi::api::{apps, core};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::custom;
 use super::object;
 use super::resources::ResourceType;
 use super::status::{FieldError, Status};
@@ -16,6 +18,17 @@ pub(crate) fn object(resource: &ResourceType, mut body: Value, strict: bool) -> 
     let version = object::text(&body, "/apiVersion").unwrap_or_default().to_owned();
     let wrong_kind = !kind.is_empty() && kind != resource.kind;
     let wrong_version = !version.is_empty() && version != resource.api_version();
+    if resource.custom && wrong_version {
+        let expected = resource.api_version();
+        let message =
+            format!("the API version in the data ({version}) does not match the expected API version ({expected})");
+        return Err(Status::bad_request(message));
+    }
+    if resource.custom && wrong_kind {
+        let fault = FieldError::invalid("kind", json!(kind), format!("must be {}", resource.kind));
+        let other = ResourceType { kind, ..resource.clone() };
+        return Err(Status::invalid(&other, object::name(&body), &[fault]));
+    }
     if wrong_kind || wrong_version {
         let version = version.rsplit('/').next().unwrap_or_default();
         return Err(Status::bad_request(format!(
@@ -137,12 +150,15 @@ fn typed(resource: &ResourceType, body: &mut Value) -> Result<Vec<String>, Strin
         ("autoscaling", "horizontalpodautoscalers") => {
             check::<k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler>(body)
         }
-        // The others are kept as sent but for their metadata.
+        ("apiextensions.k8s.io", "customresourcedefinitions") => check::<CustomResourceDefinition>(body),
+        // The others are kept as sent but for their metadata and what their definitions say.
         _ => {
             let known = Metadata::deserialize(&*body).and_then(serde_json::to_value).map_err(|e| e.to_string())?;
             let metadata = known.get("metadata").unwrap_or(&Value::Null);
             let unknown = prune::to(object::child(body, "metadata"), metadata);
-            Ok(unknown.into_iter().map(|field| format!("metadata.{field}")).collect())
+            let mut unknown: Vec<String> = unknown.into_iter().map(|field| format!("metadata.{field}")).collect();
+            unknown.extend(custom::conform(resource, body));
+            Ok(unknown)
         }
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Target, Write};
 use super::convert;
+use super::definitions::is_definition;
 use super::object::{self, set_meta};
 use super::resources::ResourceType;
 use super::selector::{LabelSelector, Selection};
@@ -69,6 +70,9 @@ impl Cluster {
         preconditions(&resource, &old, options)?;
         if resource.is("", "namespaces") && matches!(target.name.as_str(), "default" | "kube-system" | "kube-public") {
             return Err(Status::forbidden(&resource, &target.name, "this namespace may not be deleted"));
+        }
+        if is_definition(&resource) && !object::is_being_deleted(&old) {
+            return Ok(self.delete_definition(target, &old, write));
         }
         let grace = grace(&resource, &old, options);
         let mut new = (*old).clone();
@@ -141,23 +145,14 @@ impl Cluster {
     pub(crate) fn remove(&mut self, resource: &ResourceType, object: &Value) -> Option<Arc<Value>> {
         let last = self.store.remove_as(&resource.storage, object);
         let namespace = object::namespace(object).to_owned();
-        if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
-            self.forget_custom_resources(object);
+        if is_definition(resource) {
+            self.resources.forget(object);
+        }
+        if resource.custom {
+            self.finish_definition(&resource.qualified());
         }
         self.finish_namespace(&namespace);
         last
-    }
-
-    /// With its definition a custom resource goes too, whatever its finalizers say.
-    fn forget_custom_resources(&mut self, crd: &Value) {
-        self.resources.forget(crd);
-        let group = object::text(crd, "/spec/group").unwrap_or_default();
-        let plural = object::text(crd, "/spec/names/plural").unwrap_or_default();
-        let storage = format!("{group}/{plural}");
-        let keys: Vec<_> = self.store.list(&storage).map(|(key, _)| key.clone()).collect();
-        for (namespace, name) in keys {
-            self.store.remove(&storage, &namespace, &name);
-        }
     }
 
     /// Deletes everything in a namespace. What takes its time (pods with a node, finalizers) keeps the namespace.

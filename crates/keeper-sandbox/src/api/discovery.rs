@@ -56,16 +56,40 @@ fn group(name: &str, versions: &BTreeMap<&str, Vec<&ResourceType>>) -> Option<Va
     if name.is_empty() {
         return None;
     }
-    let mut listed: Vec<Value> =
-        versions.keys().map(|v| json!({ "groupVersion": format!("{name}/{v}"), "version": v })).collect();
-    // The highest one by name is good enough a preference: built-in groups have one.
-    listed.reverse();
+    let listed: Vec<Value> = by_preference(versions)
+        .iter()
+        .map(|(v, _)| json!({ "groupVersion": format!("{name}/{v}"), "version": v }))
+        .collect();
     let preferred = listed.first().cloned();
     Some(json!({ "name": name, "versions": listed, "preferredVersion": preferred }))
 }
 
-fn verbs() -> Value {
-    json!(["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"])
+/// Stable versions before beta before alpha, higher ones before lower ones, and what is no version of this form last.
+fn by_preference<'a, T>(versions: &'a BTreeMap<&'a str, T>) -> Vec<(&'a str, &'a T)> {
+    let rank = |version: &str| {
+        let (major, rest) = {
+            let digits = version.strip_prefix('v')?;
+            digits.split_at(digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len()))
+        };
+        let (stage, minor) = match (rest.strip_prefix("beta"), rest.strip_prefix("alpha")) {
+            (Some(minor), _) => (1, minor),
+            (_, Some(minor)) => (0, minor),
+            _ if rest.is_empty() => (2, "0"),
+            _ => return None,
+        };
+        Some((stage, major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
+    };
+    let mut sorted: Vec<_> = versions.iter().map(|(version, of)| (*version, of)).collect();
+    sorted.sort_by(|(a, _), (b, _)| rank(b).cmp(&rank(a)).then(a.cmp(b)));
+    sorted
+}
+
+fn verbs(resource: &ResourceType) -> Value {
+    if resource.custom {
+        json!(["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"])
+    } else {
+        json!(["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"])
+    }
 }
 
 fn subresource_verbs(name: &str) -> Value {
@@ -94,16 +118,28 @@ fn subresource_kind(resource: &ResourceType, name: &str) -> (String, String, Str
 fn resource_list(resources: &Resources, group: &str, version: &str) -> Option<Value> {
     let mut listed = Vec::new();
     for r in resources.iter().filter(|r| r.group == group && r.version == version) {
-        listed.push(json!({
+        let mut entry = json!({
             "name": r.plural, "singularName": r.singular, "namespaced": r.namespaced, "kind": r.kind,
-            "verbs": verbs(), "shortNames": r.short_names, "categories": r.categories,
-        }));
+            "verbs": verbs(r),
+        });
+        for (field, names) in [("shortNames", &r.short_names), ("categories", &r.categories)] {
+            if !names.is_empty() {
+                super::object::set(&mut entry, field, json!(names));
+            }
+        }
+        listed.push(entry);
         for sub in r.subresources() {
-            let (group, version, kind) = subresource_kind(r, sub);
-            listed.push(json!({
+            let (sub_group, sub_version, kind) = subresource_kind(r, sub);
+            let mut entry = json!({
                 "name": format!("{}/{sub}", r.plural), "singularName": "", "namespaced": r.namespaced,
-                "group": group, "version": version, "kind": kind, "verbs": subresource_verbs(sub),
-            }));
+                "kind": kind, "verbs": subresource_verbs(sub),
+            });
+            // Said only where it is not what the list says.
+            if (sub_group.as_str(), sub_version.as_str()) != (group, version) {
+                super::object::set(&mut entry, "group", json!(sub_group));
+                super::object::set(&mut entry, "version", json!(sub_version));
+            }
+            listed.push(entry);
         }
     }
     if listed.is_empty() {
@@ -118,9 +154,8 @@ fn aggregate(resources: &Resources, wanted: impl Fn(&str) -> bool) -> Value {
         .iter()
         .filter(|(name, _)| wanted(name))
         .map(|(name, versions)| {
-            let versions: Vec<Value> = versions
-                .iter()
-                .rev()
+            let versions: Vec<Value> = by_preference(versions)
+                .into_iter()
                 .map(|(version, resources)| {
                     let resources: Vec<Value> = resources.iter().map(|r| aggregated_resource(r)).collect();
                     json!({ "version": version, "freshness": "Current", "resources": resources })
@@ -148,7 +183,7 @@ fn aggregated_resource(r: &ResourceType) -> Value {
         })
         .collect();
     json!({
-        "resource": r.plural, "singularResource": r.singular, "verbs": verbs(), "shortNames": r.short_names,
+        "resource": r.plural, "singularResource": r.singular, "verbs": verbs(r), "shortNames": r.short_names,
         "categories": r.categories, "scope": if r.namespaced { "Namespaced" } else { "Cluster" },
         "responseKind": { "group": r.group, "version": r.version, "kind": r.kind }, "subresources": subresources,
     })

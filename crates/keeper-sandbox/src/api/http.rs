@@ -122,11 +122,18 @@ fn answer_resource(
     now: Timestamp,
 ) -> Result<Answer, Status> {
     let mut cluster = server.cluster();
-    let resource = cluster.resources.find(&path.group, &path.version, &path.plural).ok_or_else(Status::no_such_path)?;
+    let Some(resource) = cluster.resources.find(&path.group, &path.version, &path.plural) else {
+        // Of groups that nobody knows even less is said.
+        let known = cluster.resources.iter().any(|r| r.group == path.group && (!r.custom || r.version == path.version));
+        return if known { Err(Status::no_such_path()) } else { Ok(Answer::Text(404, "404 page not found\n")) };
+    };
     let misplaced = resource.namespaced == path.namespace.is_empty() && !(path.name.is_empty() && resource.namespaced);
     let known = path.subresource.is_empty() || resource.subresources().contains(&path.subresource.as_str());
     if misplaced || !known {
-        return Err(Status::no_such_path());
+        return Err(match resource.custom && !misplaced {
+            true => Status::not_found(&resource, &path.name),
+            false => Status::no_such_path(),
+        });
     }
     let target = Target { resource, namespace: path.namespace, name: path.name, subresource: path.subresource };
     let form = Form::accepted(&parts.headers, query)?;

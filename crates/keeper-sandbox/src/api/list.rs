@@ -198,9 +198,12 @@ fn wrap(resource: &ResourceType, items: Vec<Value>, metadata: &Value, form: Form
             "items": (!items.is_empty()).then(|| items.iter().map(partial).collect::<Vec<_>>()),
         }),
         Form::Full => {
-            // Like the real server's, the items of a built-in list don't repeat what the list says.
-            let mut items = items;
-            if !resource.custom {
+            // Like the real server's, the items of a built-in list don't repeat what the list says, and a custom one
+            // says that nothing follows.
+            let (mut items, mut metadata) = (items, metadata.clone());
+            if resource.custom {
+                object::default(&mut metadata, "continue", || json!(""));
+            } else {
                 for item in &mut items {
                     object::remove(item, "apiVersion");
                     object::remove(item, "kind");

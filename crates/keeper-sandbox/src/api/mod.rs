@@ -3,10 +3,13 @@
 //!
 //! Objects are kept as the JSON that was sent plus what a server sets, less the fields that their kind does not have in
 //! the Kubernetes release that k8s-openapi was built for.
+//! Custom resources are held against the schemas in their definitions: checked, pruned, filled with defaults.
 //! The answers, their codes and their wording follow kube-apiserver 1.36. Left out, and answered with 415 or not at
-//! all: server-side apply, field management, CEL, RBAC, other admission than pod tolerations and priorities, protobuf
-//! answers (and bodies beyond what `kubectl` sends), schemas of custom resources (they are stored as sent), and warnings:
-//! unknown fields are dropped, and refused with `fieldValidation=Strict`. EndpointSlices may hold loopback addresses, because the sandbox's pods live on them.
+//! all: server-side apply, field management, rules in CEL (`x-kubernetes-validations` are stored and not evaluated),
+//! conversion webhooks, RBAC, other admission than pod tolerations and priorities, protobuf answers (and bodies
+//! beyond what `kubectl` sends), OpenAPI of the built-in kinds (`kubectl explain` explains custom ones), and warnings: unknown fields are
+//! dropped, and refused with `fieldValidation=Strict`. EndpointSlices may hold loopback addresses, because the sandbox's
+//! pods live on them.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -25,8 +28,10 @@ mod binding;
 mod body;
 mod cluster;
 mod convert;
+mod custom;
 mod decode;
 mod defaults;
+mod definitions;
 mod deletion;
 mod deployment_config;
 mod discovery;

@@ -6,6 +6,9 @@ const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower ca
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must \
     start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
     '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an \
+    alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for \
+    validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const NAME_PART: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with \
     an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
     '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
@@ -50,6 +53,14 @@ pub(crate) fn label_fault(name: &str) -> Option<String> {
         return Some("must be no more than 63 characters".into());
     }
     (!is_label(name)).then(|| LABEL.into())
+}
+
+/// What is wrong with a DNS label of the older kind, which starts with a letter: the names of versions and resources.
+pub(crate) fn label_1035_fault(name: &str) -> Option<String> {
+    if name.len() > 63 {
+        return Some("must be no more than 63 characters".into());
+    }
+    (!is_label(name) || name.starts_with(|c: char| c.is_ascii_digit())).then(|| LABEL_1035.into())
 }
 
 /// What is wrong with a label or annotation key.

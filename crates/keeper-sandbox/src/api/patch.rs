@@ -26,7 +26,7 @@ impl PatchKind {
             "application/strategic-merge-patch+json" if !custom => Ok(Self::Strategic),
             "application/strategic-merge-patch+json" => Err(Status::unsupported_media_type(
                 "the body of the request was in an unknown format - accepted media types include: \
-                 application/json-patch+json, application/merge-patch+json",
+                 application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
             )),
             "application/apply-patch+yaml" | "application/apply-patch+cbor" => Err(Status::unsupported_media_type(
                 "server-side apply is not part of the sandbox: use a JSON, merge or strategic merge patch, \

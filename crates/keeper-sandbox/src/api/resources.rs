@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::custom::{Path, Schema};
 use super::object;
 
 /// One served resource in one version.
@@ -29,8 +30,14 @@ pub(crate) struct ResourceType {
     pub(crate) custom: bool,
     /// An ordinary write may raise `status.latestVersion` by one.
     pub(crate) raises_version: bool,
-    /// `additionalPrinterColumns` of a custom resource.
-    pub(crate) columns: Vec<Value>,
+    /// What a custom resource's objects look like; none for what is built in.
+    pub(crate) schema: Option<Arc<Schema>>,
+    /// What they look like when stored, when that is in another version.
+    pub(crate) storage_schema: Option<Arc<Schema>>,
+    /// The schema as it was written, for clients that ask for it.
+    pub(crate) open_api: Arc<Value>,
+    /// `additionalPrinterColumns` of a custom resource, each with its path.
+    pub(crate) columns: Vec<(Value, Path)>,
 }
 
 /// Where a resource keeps the numbers that the scale subresource shows, as JSON pointers.
@@ -171,6 +178,7 @@ fn custom(crd: &Value, version: &Value) -> Option<ResourceType> {
         status_replicas: pointer("/subresources/scale/statusReplicasPath").unwrap_or_default(),
         selector: pointer("/subresources/scale/labelSelectorPath"),
     });
+    let written = version.pointer(SCHEMA).unwrap_or(&Value::Null);
     Some(ResourceType {
         version: object::text(version, "/name")?.to_owned(),
         singular: object::text(crd, "/spec/names/singular").map_or_else(|| kind.to_lowercase(), str::to_owned),
@@ -185,11 +193,31 @@ fn custom(crd: &Value, version: &Value) -> Option<ResourceType> {
         storage: format!("{group}/{plural}"),
         custom: true,
         raises_version: is_deployment_config(&group, &plural) && crd.pointer(INSTANTIATE_ONLY).is_none(),
-        columns: object::list(version, "/additionalPrinterColumns").to_vec(),
+        schema: Schema::read(written).map(Arc::new),
+        storage_schema: storage_schema(crd, version),
+        open_api: Arc::new(written.clone()),
+        columns: columns(version),
         group,
         plural,
         kind,
     })
+}
+
+/// Where a version has its schema.
+const SCHEMA: &str = "/schema/openAPIV3Schema";
+
+fn storage_schema(crd: &Value, version: &Value) -> Option<Arc<Schema>> {
+    let stored = |v: &&Value| v.get("storage").and_then(Value::as_bool) == Some(true);
+    let stored = object::list(crd, "/spec/versions").iter().find(stored)?;
+    if stored.get("name") == version.get("name") {
+        return None;
+    }
+    Schema::read(stored.pointer(SCHEMA)?).map(Arc::new)
+}
+
+fn columns(version: &Value) -> Vec<(Value, Path)> {
+    let column = |column: &Value| Some((column.clone(), Path::read(object::text(column, "/jsonPath")?)?));
+    object::list(version, "/additionalPrinterColumns").iter().filter_map(column).collect()
 }
 
 /// An annotation of the definition of DeploymentConfigs, with any value: their latest version can only be raised by
@@ -283,6 +311,9 @@ impl Row {
             storage: format!("{group}/{}", self.plural),
             custom: false,
             raises_version: false,
+            schema: None,
+            storage_schema: None,
+            open_api: Arc::new(Value::Null),
             columns: Vec::new(),
         };
         for t in self.traits {

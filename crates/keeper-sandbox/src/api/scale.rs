@@ -12,7 +12,15 @@ impl Cluster {
     /// The `Scale` of an object.
     pub(crate) fn scale(&self, target: &Target) -> Result<Value, Status> {
         let paths = target.resource.scale.as_ref().ok_or_else(Status::no_such_path)?;
-        Ok(scale_of(paths, &*self.stored(target)?))
+        let object = self.stored(target)?;
+        if target.resource.custom && object.pointer(&paths.spec_replicas).is_none() {
+            let field = paths.spec_replicas.replace('/', ".");
+            let why = format!("the spec replicas field {field:?} does not exist");
+            let details = json!({ "causes": [{ "message": why }] });
+            let message = format!("Internal error occurred: {why}");
+            return Err(Status { details, ..Status::new(500, "InternalError", message) });
+        }
+        Ok(scale_of(paths, &object))
     }
 
     /// Takes the replicas of a changed `Scale` over into the object.
@@ -22,7 +30,8 @@ impl Cluster {
         let whole = Target { subresource: String::new(), ..target.clone() };
         is_scale(scale)?;
         named_as(target, object::name(scale))?;
-        if replicas < 0 {
+        // Of a custom object its own checks say it.
+        if replicas < 0 && !target.resource.custom {
             let fault = "Invalid value: ".to_owned() + &replicas.to_string() + ": must be greater than or equal to 0";
             let message = format!("Scale.autoscaling \"{}\" is invalid: spec.replicas: {fault}", target.name);
             let cause = json!({ "reason": "FieldValueInvalid", "message": fault, "field": "spec.replicas" });

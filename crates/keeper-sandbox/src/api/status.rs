@@ -209,6 +209,8 @@ enum FieldErrorKind {
     NotSupported,
     Duplicate,
     TooLong,
+    TooMany,
+    TypeInvalid,
 }
 
 impl FieldErrorKind {
@@ -220,17 +222,20 @@ impl FieldErrorKind {
             Self::NotSupported => "FieldValueNotSupported",
             Self::Duplicate => "FieldValueDuplicate",
             Self::TooLong => "FieldValueTooLong",
+            Self::TooMany => "FieldValueTooMany",
+            Self::TypeInvalid => "FieldValueTypeInvalid",
         }
     }
 
     fn text(self) -> &'static str {
         match self {
             Self::Required => "Required value",
-            Self::Invalid => "Invalid value",
+            Self::Invalid | Self::TypeInvalid => "Invalid value",
             Self::Forbidden => "Forbidden",
             Self::NotSupported => "Unsupported value",
             Self::Duplicate => "Duplicate value",
             Self::TooLong => "Too long",
+            Self::TooMany => "Too many",
         }
     }
 }
@@ -265,6 +270,27 @@ impl FieldError {
     pub(crate) fn too_long(field: impl Into<String>, bytes: usize) -> Self {
         let detail = format!("may not be more than {bytes} bytes");
         Self { field: field.into(), kind: FieldErrorKind::TooLong, value: None, detail }
+    }
+
+    /// How a fault of no field at all is named.
+    pub(crate) const ROOT: &str = "<nil>";
+
+    pub(crate) fn mistyped(field: impl Into<String>, value: Value, detail: impl Into<String>) -> Self {
+        Self { kind: FieldErrorKind::TypeInvalid, ..Self::invalid(field, value, detail) }
+    }
+
+    pub(crate) fn too_many(field: impl Into<String>, count: u64, most: u64) -> Self {
+        let detail = format!("must have at most {most} item{}", if most == 1 { "" } else { "s" });
+        Self { field: field.into(), kind: FieldErrorKind::TooMany, value: Some(count.into()), detail }
+    }
+
+    /// The same fault, of a field below another.
+    pub(crate) fn below(mut self, at: &str) -> Self {
+        self.field = match self.field.as_str() {
+            Self::ROOT => at.to_owned(),
+            field => format!("{at}.{field}"),
+        };
+        self
     }
 
     fn without_field(&self) -> String {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::custom::cell;
 use super::list::partial;
 use super::object::{list, map, number, text};
 use super::request::Include;
@@ -467,10 +468,12 @@ fn custom_definitions(resource: &ResourceType) -> Value {
     if resource.columns.is_empty() {
         all.push(json!({ "name": "Age", "type": "date", "format": "", "description": "", "priority": 0 }));
     }
-    for column in &resource.columns {
+    for (column, _) in &resource.columns {
         let of = |field: &str| text(column, field).unwrap_or_default();
+        let path = format!("Custom resource definition column (in JSONPath format): {}", of("/jsonPath"));
         all.push(json!({
-            "name": of("/name"), "type": of("/type"), "format": of("/format"), "description": of("/description"),
+            "name": of("/name"), "type": of("/type"), "format": of("/format"),
+            "description": if of("/description").is_empty() { &path } else { of("/description") },
             "priority": number(column, "/priority").unwrap_or_default(),
         }));
     }
@@ -482,14 +485,9 @@ fn custom_cells(resource: &ResourceType, object: &Value, now: Timestamp) -> Vec<
     if resource.columns.is_empty() {
         cells.push(json!(age(object, "/metadata/creationTimestamp", now)));
     }
-    for column in &resource.columns {
-        let pointer = text(column, "/jsonPath").unwrap_or_default().replace('.', "/");
-        cells.push(match (text(column, "/type"), object.pointer(&pointer)) {
-            (Some("date"), Some(_)) => json!(age(object, &pointer, now)),
-            (Some("string"), Some(value)) if !value.is_string() => json!(value.to_string()),
-            (_, Some(value)) => value.clone(),
-            (_, None) => Value::Null,
-        });
+    for (column, path) in &resource.columns {
+        let age = |since: Timestamp| duration(now.as_second() - since.as_second());
+        cells.push(cell(text(column, "/type").unwrap_or_default(), path.find(object), age));
     }
     cells
 }

@@ -22,6 +22,11 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         apply: |_, _, body| everywhere(body, &mut |map| drop(map.remove("managedFields"))),
     },
     Exception {
+        name: "storageVersionHash",
+        reason: "tells clients of storage migration which encoding is stored; here is none",
+        apply: |_, _, body| everywhere(body, &mut |map| drop(map.remove("storageVersionHash"))),
+    },
+    Exception {
         name: "column descriptions",
         reason: "the long texts of a table's columns; kubectl shows none of them",
         apply: |_, _, body| {

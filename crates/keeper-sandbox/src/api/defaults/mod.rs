@@ -48,6 +48,7 @@ pub(crate) fn apply(resource: &ResourceType, of: &mut Value) {
         ("autoscaling", "horizontalpodautoscalers") => default(child(of, "spec"), "minReplicas", || json!(1)),
         ("discovery.k8s.io", "endpointslices") => endpoint_slice(of),
         (_, "events") => event(of),
+        ("apiextensions.k8s.io", _) => super::custom::defaults(of),
         ("", "endpoints") => {
             for port in items(of, "subsets").flat_map(|subset| items(subset, "ports")) {
                 default(port, "protocol", || json!("TCP"));

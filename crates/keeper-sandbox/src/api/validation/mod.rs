@@ -11,6 +11,8 @@ mod workloads;
 
 use serde_json::Value;
 
+use super::custom;
+use super::object;
 use super::resources::ResourceType;
 use super::status::FieldError;
 
@@ -19,6 +21,9 @@ pub(crate) fn faults(resource: &ResourceType, new: &Value, old: Option<&Value>) 
     let mut faults = Faults::default();
     if old.is_none() {
         metadata::name(resource, new, &mut faults);
+        if resource.group == "apiextensions.k8s.io" {
+            definition_name(new, &mut faults);
+        }
     }
     metadata::metadata(new.get("metadata").unwrap_or(&Value::Null), "metadata", &mut faults);
     metadata::added_finalizers(new, old, &mut faults);
@@ -33,11 +38,28 @@ pub(crate) fn faults(resource: &ResourceType, new: &Value, old: Option<&Value>) 
         ("batch", "jobs") => workloads::job(new, old, &mut faults),
         ("policy", "poddisruptionbudgets") => others::budget(new, &mut faults),
         ("discovery.k8s.io", "endpointslices") => services::endpoint_slice(new, old, &mut faults),
-        ("apiextensions.k8s.io", _) => others::definition(new, &mut faults),
+        ("apiextensions.k8s.io", _) => faults.found.extend(custom::definition_faults(new, old)),
         (group, "events") => others::event(new, old, group == "events.k8s.io", &mut faults),
-        _ => {}
+        _ => faults.found.extend(custom::faults(resource, new, old, false)),
     }
     faults.found
+}
+
+/// What is wrong with the metadata of an object inside of another.
+pub(crate) fn metadata_faults(metadata: &Value, at: &str) -> Vec<FieldError> {
+    let mut faults = Faults::default();
+    metadata::metadata(metadata, at, &mut faults);
+    faults.found
+}
+
+/// A definition is named after what it defines.
+fn definition_name(new: &Value, faults: &mut Faults) {
+    let of = |pointer: &str| object::text(new, pointer).unwrap_or_default();
+    let name = object::name(new);
+    if !name.is_empty() && name != format!("{}.{}", of("/spec/names/plural"), of("/spec/group")) {
+        let why = "must be spec.names.plural+\".\"+spec.group";
+        faults.push(FieldError::invalid("metadata.name", name.into(), why));
+    }
 }
 
 /// What is wrong with one object, in the order in which it was found.

@@ -95,33 +95,3 @@ pub(super) fn event(new: &Value, old: Option<&Value>, by_new_group: bool, faults
         }
     }
 }
-
-pub(super) fn definition(new: &Value, faults: &mut Faults) {
-    let group = object::text(new, "/spec/group").unwrap_or_default();
-    let plural = object::text(new, "/spec/names/plural").unwrap_or_default();
-    for (field, value) in [
-        ("spec.group", group),
-        ("spec.names.plural", plural),
-        ("spec.names.kind", object::text(new, "/spec/names/kind").unwrap_or_default()),
-    ] {
-        if value.is_empty() {
-            faults.push(FieldError::required(field, ""));
-        }
-    }
-    let scope = object::text(new, "/spec/scope").unwrap_or_default();
-    if !matches!(scope, "Cluster" | "Namespaced") {
-        faults.push(FieldError::not_supported("spec.scope", scope.into(), &["Cluster", "Namespaced"]));
-    }
-    if object::name(new) != format!("{plural}.{group}") {
-        let wanted = format!("must be spec.names.plural+\".\"+spec.group: {plural}.{group}");
-        faults.push(FieldError::invalid("metadata.name", object::name(new).into(), wanted));
-    }
-    let stored = |v: &&Value| v.get("storage").and_then(Value::as_bool) == Some(true);
-    if object::list(new, "/spec/versions").iter().filter(stored).count() != 1 {
-        faults.push(FieldError::invalid(
-            "spec.versions",
-            new.pointer("/spec/versions").cloned().unwrap_or(Value::Null),
-            "must have exactly one version marked as storage version",
-        ));
-    }
-}

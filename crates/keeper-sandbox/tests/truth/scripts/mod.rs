@@ -1,5 +1,6 @@
 //! All scripts.
 
+mod custom;
 mod deletion;
 mod every;
 mod garbage;
@@ -35,6 +36,13 @@ pub(crate) fn all() -> Vec<Script> {
         validation::services(),
         validation::others(),
         validation::creates(),
+        custom::faults(),
+        custom::conforming(),
+        custom::objects(),
+        custom::ratcheting(),
+        custom::versions(),
+        custom::definitions(),
+        custom::removal(),
         garbage::bodies(),
         garbage::paths(),
         garbage::queries(),
