@@ -31,6 +31,8 @@ const MAX_BODY: usize = 3 * 1024 * 1024;
 enum Answer {
     Json(u16, Value),
     Text(u16, &'static str),
+    /// A media type and bytes of it.
+    Bytes(&'static str, &'static [u8]),
     Watch(Box<Watch>),
     Log(LogRequest, Target),
     /// 204.
@@ -81,6 +83,9 @@ fn answer(server: &Arc<Server>, parts: &Parts, query: &Query, body: &Bytes, now:
 fn answer_other(server: &Server, parts: &Parts, query: &Query, path: &str) -> Result<Answer, Status> {
     match path {
         "/healthz" | "/livez" | "/readyz" => return Ok(Answer::Text(200, "ok")),
+        "/openapi/v2" if accepts(parts, openapi::V2_MEDIA) => {
+            return Ok(Answer::Bytes(openapi::V2_ANSWER_MEDIA, openapi::V2));
+        }
         "/version" | "/version/" => return Ok(Answer::Json(200, discovery::version())),
         "/sandbox/requests" => {
             let after = query.number("after")?.unwrap_or_default();
@@ -103,6 +108,10 @@ fn answer_other(server: &Server, parts: &Parts, query: &Query, path: &str) -> Re
     discovery::answer(&cluster.resources, path, aggregated, &address)
         .or_else(|| openapi::answer(&cluster.resources, path))
         .map_or_else(|| no_such_page(path), |found| Ok(Answer::Json(200, found)))
+}
+
+fn accepts(parts: &Parts, media: &str) -> bool {
+    parts.headers.get_all(header::ACCEPT).iter().any(|v| v.to_str().is_ok_and(|text| text.contains(media)))
 }
 
 /// Only below what is served is the answer an object.
@@ -296,6 +305,7 @@ fn respond(server: &Arc<Server>, parts: &Parts, answer: Answer) -> Response {
             response.headers_mut().remove(header::CONTENT_TYPE);
             response
         }
+        Answer::Bytes(media, bytes) => build(200, media, Body::from(bytes)),
         Answer::Watch(watch) => {
             let (to, from) = mpsc::channel(64);
             let versions = Arc::clone(server);
