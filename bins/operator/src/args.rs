@@ -74,6 +74,14 @@ pub(crate) struct Args {
     #[arg(long = "allow-repository", value_name = "REPOSITORY")]
     pub(crate) allowed_repositories: Vec<String>,
 
+    /// A file that names the servers which checks may ask, with their credentials: YAML with a list prometheus.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) providers: Option<PathBuf>,
+
+    /// A Prometheus server that checks may name, where it takes no credentials. May be repeated.
+    #[arg(long, value_parser = pair, value_name = "NAME=URL")]
+    pub(crate) prometheus: Vec<(String, String)>,
+
     /// How often a running canary is looked at.
     #[arg(long, default_value = "5s", value_parser = duration, value_name = "DURATION")]
     pub(crate) look_interval: Duration,
@@ -121,8 +129,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
-    let (registry, host) = text.split_once('=').ok_or("write REGISTRY=HOST")?;
-    Ok((registry.to_owned(), host.to_owned()))
+    let (name, value) = text.split_once('=').ok_or("write the two with = between them")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 
 mod args;
 mod log;
+mod providers;
+mod signals;
 mod wire;
 
 use args::Args;

@@ -1,16 +1,15 @@
-//! The wiring: here, and only here, signals and registries have names.
+//! The wiring: here, and only here, registries have names.
 
 use crate::args::Args;
-use keeper_api::checks::{HttpErrorRate, Source};
-use keeper_api::{Check, Defaults, Rule};
+use crate::providers;
+use crate::signals::Signals;
+use keeper_api::Defaults;
 use keeper_controller::{AlertIntake, Controller, IntakeError, Settings};
 use keeper_image::{Credentials, RegistryClient, RegistryConfig, TagWatcher};
-use keeper_prometheus::{DirectScrape, ErrorRate, ErrorRateSettings};
 use keeper_rollout::Plan;
 use keeper_serve::{
     AdminPort, Admitted, Answer, Answering, AuthOptions, Authenticator, Door, Limits, Receive, Tls, TlsFiles,
 };
-use keeper_signal::{HealthSignal, Look, Verdict, Why, from_fn};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use miette::{Context, IntoDiagnostic, Result};
 use prometheus_client::registry::Registry;
@@ -24,8 +23,6 @@ const USER_AGENT: &str = concat!("canary-keeper/", env!("CARGO_PKG_VERSION"));
 const SILENCE: Duration = Duration::from_secs(100);
 /// How long a reconcile under way may take to finish after a stop.
 const LAST_MOMENT: Duration = Duration::from_secs(4);
-/// How long one read of a pod's metrics may take.
-const SCRAPE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     let stop = keeper_serve::stop_signal().into_diagnostic()?;
@@ -38,11 +35,12 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     })
     .into_diagnostic()?;
     let tls = tls(&args)?;
+    let signals = Signals { prometheus: providers::prometheus(&args)? };
     let client = client(&args).await?;
     let tags = TagWatcher::new(Arc::new(registry(&args)?), args.registry_interval);
 
     let mut metrics = Registry::with_prefix("canary_keeper");
-    let controller = Controller::new(client, settings(&args), tags, Arc::new(signal), &mut metrics);
+    let controller = Controller::new(client, settings(&args), tags, Arc::new(signals), &mut metrics);
     let intake: Arc<dyn Receive> = Arc::new(Alerts(controller.intake()));
     let mut door = Door::new(authenticator, Limits::default()).metrics(&mut metrics).route("/alerts", intake);
     if let Some(tls) = tls {
@@ -134,51 +132,6 @@ fn settings(args: &Args) -> Settings {
 }
 
 /// The signal for one check, used as the check says.
-fn signal(check: &Check) -> Result<Box<dyn HealthSignal>, String> {
-    let policy = check.policy.clone();
-    match asked(&check.rule) {
-        Ok(signal) => Ok(Box::new(policy.on(check.name.as_str(), signal))),
-        // What judges nothing must not hold up what does.
-        Err(why) if policy.observe_only => {
-            let unknown = move |_: &Look| Verdict::Unknown(Why::NotMeasured(why.clone()));
-            Ok(Box::new(policy.on(check.name.as_str(), Box::new(from_fn(check.kind(), unknown)))))
-        }
-        Err(why) => Err(why),
-    }
-}
-
-/// What asks what a check asks.
-fn asked(rule: &Rule) -> Result<Box<dyn HealthSignal>, String> {
-    match rule {
-        Rule::HttpErrorRate(rate) => match &rate.source {
-            Source::Pods { port, path } => error_rate(rate, *port, path).map_err(|error| error.to_string()),
-            Source::Prometheus { .. } => Err("this operator has no Prometheus; write the pods' port".into()),
-        },
-        Rule::LatencyShare(_) | Rule::Query(_) => Err("this operator has no Prometheus".into()),
-        Rule::Http(_) => Err("this operator has no provider of that name".into()),
-        Rule::Job(_) => Err("this operator starts no Jobs".into()),
-    }
-}
-
-fn error_rate(
-    check: &HttpErrorRate,
-    port: u16,
-    path: &str,
-) -> Result<Box<dyn HealthSignal>, keeper_prometheus::SettingsError> {
-    let source = DirectScrape::new(port, path, SCRAPE_TIMEOUT)?;
-    let mut settings = ErrorRateSettings {
-        metric: check.metric.clone(),
-        error_codes: check.error_codes.clone(),
-        threshold_percent: check.threshold,
-        min_request_count: check.min_request_count,
-        ..ErrorRateSettings::default()
-    };
-    if let Some(label) = &check.code_label {
-        settings.code_labels = vec![label.clone()];
-    }
-    Ok(Box::new(ErrorRate::new(settings, Arc::new(source))?))
-}
-
 /// The controller's intake, behind the door.
 struct Alerts(AlertIntake);
 

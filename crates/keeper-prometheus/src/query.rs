@@ -12,7 +12,7 @@ use std::time::Duration;
 /// ```
 /// use keeper_prometheus::{NoData, QuerySettings};
 /// let settings = QuerySettings {
-///     query: r#"max_over_time(queue_depth{pod="{{pod}}",namespace="{{namespace}}"}[{{window}}])"#.into(),
+///     query: r#"max_over_time(queue_depth{pod="{{canary}}",namespace="{{namespace}}"}[{{window}}])"#.into(),
 ///     max: Some(100.0),
 ///     unit: "orders".into(),
 ///     ..QuerySettings::default()
@@ -21,8 +21,8 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuerySettings {
-    /// The PromQL expression; its value must be one number. `{{pod}}`, `{{namespace}}` and `{{workload}}` (the canary's)
-    /// stand inside quotes, `{{baseline}}` (a pattern for the production pods) inside quotes after `=~`, `{{window}}`
+    /// The PromQL expression; its value must be one number. `{{canary}}` (the canary pod's name), `{{namespace}}` and
+    /// `{{workload}}` stand inside quotes, `{{baseline}}` (a pattern for the production pods) inside quotes after `=~`, `{{window}}`
     /// outside quotes. At most 4096 bytes.
     pub query: String,
     /// The least value that is healthy, itself included. This or `max` is needed.
@@ -43,6 +43,8 @@ pub enum NoData {
     /// Not measured: promotion waits and the incubation's clock stands still.
     #[default]
     Unknown,
+    /// The value is 0: for a counter that appears with its first event.
+    Zero,
     /// As it should be: for a query of what must not be there.
     Healthy,
     /// Bad: for a query of what must be there.
@@ -88,6 +90,7 @@ impl QuerySettings {
         let text = "the query's answer has no series";
         match self.no_data {
             NoData::Unknown => Verdict::Unknown(Why::NotMeasured(text.into())),
+            NoData::Zero => self.judge(0.0),
             NoData::Healthy => Verdict::Healthy(Evidence::new(format!("{text}, which is healthy"))),
             NoData::Unhealthy => Verdict::Unhealthy(Evidence::new(format!("{text}, which is unhealthy"))),
         }
@@ -178,6 +181,18 @@ mod tests {
             let window = Duration::from_secs(seconds);
             assert_eq!(QuerySettings { window, ..good() }.check(), Err(SettingsError::Window));
         }
+    }
+
+    #[test]
+    fn what_no_series_mean_is_said_before() {
+        let says = |no_data| {
+            let settings = QuerySettings { max: Some(1.0), no_data, ..QuerySettings::default() };
+            settings.judge_nothing().to_string()
+        };
+        assert_eq!(says(NoData::Unknown), "unknown: not measured: the query's answer has no series");
+        assert_eq!(says(NoData::Zero), "healthy: 0, allowed at most 1");
+        assert_eq!(says(NoData::Healthy), "healthy: the query's answer has no series, which is healthy");
+        assert_eq!(says(NoData::Unhealthy), "unhealthy: the query's answer has no series, which is unhealthy");
     }
 
     #[test]

@@ -298,23 +298,29 @@ impl Servers {
         Ok(Self(servers))
     }
 
-    /// The server of this name; without a name, the only one there is.
+    /// The server of this name; without a name, the only one there is or the one named `default`.
     ///
     /// # Errors
     ///
     /// In words for whoever wrote the check.
     pub fn get(&self, name: Option<&str>) -> Result<Arc<Server>, String> {
-        let names = || self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let names = || self.names().collect::<Vec<_>>().join(", ");
+        let only = self.0.values().next().filter(|_| self.0.len() == 1);
         match name {
             _ if self.0.is_empty() => Err("provider: this operator was given no Prometheus to ask".into()),
             Some(name) => self.0.get(name).cloned().ok_or_else(|| {
                 format!("provider: there is no Prometheus {}: write one of {}", shortened(name), names())
             }),
-            None => match self.0.values().collect::<Vec<_>>().as_slice() {
-                [only] => Ok(Arc::clone(only)),
-                _ => Err(format!("provider: there are several: write one of {}", names())),
-            },
+            None => only
+                .or_else(|| self.0.get("default"))
+                .cloned()
+                .ok_or_else(|| format!("provider: there are several: write one of {}", names())),
         }
+    }
+
+    /// Their names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 }
 

@@ -10,7 +10,7 @@ const BASELINE: usize = 50;
 ///
 /// | variable | becomes | stands |
 /// |---|---|---|
-/// | `{{pod}}`, `{{namespace}}`, `{{workload}}` | the canary's, or its workload's, name | inside quotes |
+/// | `{{canary}}` (or `{{pod}}`), `{{namespace}}`, `{{workload}}` | the canary pod's name, its namespace, its workload's name | inside quotes |
 /// | `{{baseline}}` | a pattern that matches the production pods' names | inside quotes, after `=~` or `!~` |
 /// | `{{window}}` | the check's window, no longer than the canary's life, as a duration | outside quotes |
 ///
@@ -31,13 +31,13 @@ pub enum TemplateError {
     #[error("is longer than {LENGTH} bytes")]
     TooLong,
     /// Not one of ours.
-    #[error("{{{{{0}}}}} is no variable: there are pod, namespace, workload, baseline and window")]
+    #[error("{{{{{0}}}}} is no variable: there are canary, namespace, workload, baseline and window")]
     Unknown(String),
     /// A variable that does not end, or a text in quotes.
     #[error("{0} has no end")]
     Open(&'static str),
     /// A name outside quotes would be read as PromQL.
-    #[error("{{{{{0}}}}} must stand inside quotes, as in pod=\"{{{{pod}}}}\"")]
+    #[error("{{{{{0}}}}} must stand inside quotes, as in pod=\"{{{{canary}}}}\"")]
     Unquoted(&'static str),
     /// A pattern where none is read.
     #[error("{{{{baseline}}}} is a pattern: write it as in pod=~\"{{{{baseline}}}}\"")]
@@ -57,7 +57,7 @@ enum Piece {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Name {
-    Pod,
+    Canary,
     Namespace,
     Workload,
 }
@@ -127,7 +127,7 @@ impl Template {
 
 fn variable_of(name: &str, place: Place) -> Result<Piece, TemplateError> {
     let known = match name {
-        "pod" => Name::Pod,
+        "canary" | "pod" => Name::Canary,
         "namespace" => Name::Namespace,
         "workload" => Name::Workload,
         "window" if place == Place::Code => return Ok(Piece::Window),
@@ -163,7 +163,7 @@ fn next(place: Place, c: char, before: &str) -> Place {
 impl Name {
     fn as_str(self) -> &'static str {
         match self {
-            Self::Pod => "pod",
+            Self::Canary => "canary",
             Self::Namespace => "namespace",
             Self::Workload => "workload",
         }
@@ -171,7 +171,7 @@ impl Name {
 
     fn in_look(self, look: &Look) -> &str {
         match self {
-            Self::Pod => &look.canary.name,
+            Self::Canary => &look.canary.name,
             Self::Namespace => &look.canary.namespace,
             Self::Workload => &look.workload,
         }
@@ -227,7 +227,7 @@ mod tests {
         for (query, expected) in [
             ("up", "up"),
             (
-                r#"rate(x{pod="{{pod}}",namespace='{{ namespace }}'}[{{window}}])"#,
+                r#"rate(x{pod="{{canary}}",namespace='{{ namespace }}'}[{{window}}])"#,
                 r#"rate(x{pod="web.v2-c",namespace='shop'}[90000ms])"#,
             ),
             (r#"x{pod=~"{{pod}}"}"#, r#"x{pod=~"web\\.v2-c"}"#),
@@ -251,7 +251,7 @@ mod tests {
             ("x{a=\"{{node}}\"}", TemplateError::Unknown("node".into())),
             ("x{a=\"{{pod\"}", TemplateError::Open("a variable")),
             ("x{a=\"b}", TemplateError::Open("a text in quotes")),
-            ("{{pod}}", TemplateError::Unquoted("pod")),
+            ("{{pod}}", TemplateError::Unquoted("canary")),
             ("x{a=\"{{baseline}}\"}", TemplateError::NoPattern),
             ("{{baseline}}", TemplateError::NoPattern),
             ("x{a=\"{{window}}\"}", TemplateError::Quoted),
