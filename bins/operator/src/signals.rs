@@ -59,15 +59,17 @@ impl Signals {
         }
         match &check.source {
             Source::Pods { port, path } => {
-                let pods = DirectScrape::new(*port, path, SCRAPE_TIMEOUT).map_err(text)?;
-                Ok(Box::new(ErrorRate::new(settings, Arc::new(pods)).map_err(text)?))
+                let pods = DirectScrape::new(*port, path, SCRAPE_TIMEOUT).map_err(|error| error.to_string())?;
+                Ok(Box::new(ErrorRate::new(settings, Arc::new(pods)).map_err(|error| error.to_string())?))
             }
             Source::Prometheus { provider, selector, error_selector } => {
                 settings.selector = matchers("selector", selector)?;
                 settings.error_selector =
                     error_selector.as_deref().map(|errors| matchers("errorSelector", errors)).transpose()?;
                 let server = self.prometheus.get(provider.as_deref())?;
-                Ok(Box::new(keeper_prometheus::HttpErrorRate::new(settings, server).map_err(text)?))
+                Ok(Box::new(
+                    keeper_prometheus::HttpErrorRate::new(settings, server).map_err(|error| error.to_string())?,
+                ))
             }
         }
     }
@@ -82,7 +84,7 @@ impl Signals {
             ..LatencyShareSettings::default()
         };
         let server = self.prometheus.get(check.provider.as_deref())?;
-        Ok(Box::new(LatencyShare::new(settings, server).map_err(text)?))
+        Ok(Box::new(LatencyShare::new(settings, server).map_err(|error| error.to_string())?))
     }
 
     fn query(&self, check: &checks::Query) -> Result<Box<dyn HealthSignal>, String> {
@@ -98,17 +100,13 @@ impl Signals {
             },
         };
         let server = self.prometheus.get(check.provider.as_deref())?;
-        Ok(Box::new(Query::new(settings, server).map_err(text)?))
+        Ok(Box::new(Query::new(settings, server).map_err(|error| error.to_string())?))
     }
 }
 
 fn matchers(field: &str, list: &[SeriesMatcher]) -> Result<Matchers, String> {
     let list = list.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     list.parse().map_err(|error: MatchersError| format!("{field}: {error}"))
-}
-
-fn text(error: keeper_prometheus::SettingsError) -> String {
-    error.to_string()
 }
 
 #[cfg(test)]

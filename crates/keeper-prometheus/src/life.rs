@@ -287,3 +287,6 @@ fn spacing(readings: &[(Timestamp, &Scraped)]) -> Option<SignedDuration> {
 fn before(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_sub(by).unwrap_or(Timestamp::MIN)
 }
+
+#[cfg(test)]
+mod tests;
