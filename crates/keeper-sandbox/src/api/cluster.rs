@@ -11,7 +11,9 @@ use super::object::{self, child, set_meta};
 use super::resources::{Generation, ResourceType, Resources};
 use super::status::{FieldError, Status};
 use super::store::Store;
-use super::{admission, convert, custom, decode, defaults, deployment_config, go, names, services, validation};
+use super::{
+    admission, convert, custom, decode, defaults, deployment_config, go, names, services, strategy, validation,
+};
 
 /// The whole state of the server.
 #[derive(Debug)]
@@ -91,14 +93,12 @@ impl Cluster {
         let resource = &target.resource;
         let mut new = convert::stored(resource, decode::object(resource, body, write.strict)?);
         self.namespace_for(target, &mut new)?;
-        if !object::resource_version(&new).is_empty() {
-            return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
-        }
         fresh_metadata(resource, &mut new, write.now);
         admission::admit(resource, &new)?;
         first_status(resource, &mut new);
         defaults::apply(resource, &mut new);
-        services::allocate(self, resource, &mut new)?;
+        services::addresses(None, resource, &mut new);
+        strategy::complete(resource, &mut new);
         first_status_of_defaults(resource, &mut new);
         let name = object::name(&new).to_owned();
         let errors = validation::faults(resource, &new, None);
@@ -106,6 +106,10 @@ impl Cluster {
             return Err(Status::invalid(resource, &name, &errors));
         }
         self.refuse_orphans(resource, &name)?;
+        services::allocate(self, resource, &mut new, write.dry_run)?;
+        if !write.dry_run && !object::resource_version(&new).is_empty() {
+            return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
+        }
         if let Some(other) = self.store.get(&resource.storage, object::namespace(&new), &name) {
             let mut refused = Status::already_exists(resource, &name);
             if object::is_being_deleted(&other) {
@@ -190,8 +194,7 @@ impl Cluster {
             let raised = deployment_config::raised(resource, &old, &new);
             all_but_status(resource, &old, &mut new);
             defaults::apply(resource, &mut new);
-            services::keep(&old, resource, &mut new);
-            services::allocate(self, resource, &mut new)?;
+            services::addresses(Some(&old), resource, &mut new);
             bump_generation(resource, &old, &mut new);
             if is_definition(resource) {
                 let status = custom::settled_status(&new, write.now);
@@ -211,6 +214,7 @@ impl Cluster {
         if !errors.is_empty() {
             return Err(Status::invalid(resource, &target.name, &errors));
         }
+        services::allocate(self, resource, &mut new, write.dry_run)?;
         custom::narrow(resource, &mut new);
         if write.dry_run {
             return Ok(convert::served(resource, &new));
@@ -241,7 +245,7 @@ impl Cluster {
 /// Sets what the server sets on creation and drops what only it may set.
 fn fresh_metadata(resource: &ResourceType, new: &mut Value, now: Timestamp) {
     let metadata = child(new, "metadata");
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "managedFields"] {
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"] {
         object::remove(metadata, field);
     }
     let prefix = object::text(metadata, "/generateName").unwrap_or_default().to_owned();
@@ -277,13 +281,15 @@ fn first_status(resource: &ResourceType, new: &mut Value) {
         "poddisruptionbudgets" => json!({
             "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0,
         }),
-        "replicasets" | "replicationcontrollers" | "statefulsets" => json!({ "replicas": 0 }),
+        "replicasets" | "replicationcontrollers" => json!({ "replicas": 0 }),
+        "statefulsets" => json!({ "replicas": 0, "availableReplicas": 0 }),
+        "horizontalpodautoscalers" => json!({ "currentMetrics": null, "desiredReplicas": 0 }),
         _ => json!({}),
     };
     object::set(new, "status", status);
 }
 
-/// The part of a pod's first status that follows from its defaulted spec.
+/// The part of the first status that follows from the defaulted spec.
 fn first_status_of_defaults(resource: &ResourceType, new: &mut Value) {
     if resource.is("", "pods") {
         let class = decode::quality_of_service(new);
@@ -302,7 +308,10 @@ fn same_object(target: &Target, old: &Value, new: &mut Value, by: By) -> Result<
         ));
     }
     // Most kinds look at it twice.
-    let once = matches!(resource.plural.as_str(), "events" | "poddisruptionbudgets" | "endpointslices");
+    let once = matches!(
+        (resource.group.as_str(), resource.plural.as_str()),
+        ("", "events") | ("policy" | "discovery.k8s.io", _)
+    );
     let immutable = |field: &str, value: Value| {
         let fault = FieldError::immutable(field, value);
         let faults = if once { vec![fault] } else { vec![fault.clone(), fault] };

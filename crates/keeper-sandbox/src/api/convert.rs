@@ -1,5 +1,6 @@
 //! Between the stored form of an object and the form of the group and version it is asked under.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use super::object;
@@ -38,6 +39,14 @@ pub(crate) fn stored(resource: &ResourceType, mut object: Value) -> Value {
             rename(&mut object, events, core);
         }
         object::set(&mut object, "apiVersion", json!("v1"));
+    }
+    if resource.is("", "secrets")
+        && let Some(Value::Object(texts)) = object::remove(&mut object, "stringData")
+    {
+        let data = object::child(&mut object, "data");
+        for (key, text) in &texts {
+            object::set(data, key, json!(BASE64_STANDARD.encode(text.as_str().unwrap_or_default())));
+        }
     }
     object
 }

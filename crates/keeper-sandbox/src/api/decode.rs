@@ -85,7 +85,9 @@ fn finish(resource: &ResourceType, body: &mut Value) {
     object::set(body, "apiVersion", json!(resource.api_version()));
     object::set(body, "kind", json!(resource.kind));
     object::child(body, "metadata");
+    null_texts(object::child(body, "metadata"), &["labels", "annotations"]);
     if !resource.custom {
+        null_texts(body, &["data", "binaryData", "stringData"]);
         drop_nulls(body);
         for field in ["data", "binaryData", "stringData"] {
             if object::map(body, &format!("/{field}")).is_some_and(serde_json::Map::is_empty) {
@@ -95,15 +97,24 @@ fn finish(resource: &ResourceType, body: &mut Value) {
     }
     let metadata = object::child(body, "metadata");
     for field in ["labels", "annotations", "ownerReferences", "finalizers"] {
+        let is_list = matches!(field, "ownerReferences" | "finalizers");
         let empty = match metadata.get(field) {
-            Some(Value::Object(map)) => map.is_empty(),
-            Some(Value::Array(list)) => list.is_empty(),
+            Some(Value::Object(map)) => map.is_empty() && !is_list,
+            Some(Value::Array(list)) => list.is_empty() && is_list,
             Some(Value::Null) => true,
             _ => false,
         };
         if empty {
             object::remove(metadata, field);
         }
+    }
+}
+
+/// In a map of texts a null is an empty one.
+fn null_texts(of: &mut Value, maps: &[&str]) {
+    for map in maps {
+        let texts = of.get_mut(*map).and_then(Value::as_object_mut).into_iter().flat_map(serde_json::Map::values_mut);
+        texts.filter(|text| text.is_null()).for_each(|text| *text = json!(""));
     }
 }
 
@@ -123,6 +134,7 @@ fn drop_nulls(value: &mut Value) {
 fn typed(resource: &ResourceType, body: &mut Value) -> Result<Vec<String>, String> {
     fn check<T: DeserializeOwned + Serialize>(body: &mut Value) -> Result<Vec<String>, String> {
         let read = T::deserialize(&*body).map_err(|e| e.to_string())?;
+        microseconds(body)?;
         let known = serde_json::to_value(read).map_err(|e| e.to_string())?;
         Ok(prune::to(body, &known))
     }
@@ -141,7 +153,6 @@ fn typed(resource: &ResourceType, body: &mut Value) -> Result<Vec<String>, Strin
         ("apps", "deployments") => check::<apps::v1::Deployment>(body),
         ("apps", "replicasets") => check::<apps::v1::ReplicaSet>(body),
         ("apps", "statefulsets") => check::<apps::v1::StatefulSet>(body),
-        ("apps", "daemonsets") => check::<apps::v1::DaemonSet>(body),
         ("batch", "jobs") => check::<k8s_openapi::api::batch::v1::Job>(body),
         ("policy", "poddisruptionbudgets") => check::<k8s_openapi::api::policy::v1::PodDisruptionBudget>(body),
         ("discovery.k8s.io", "endpointslices") => check::<k8s_openapi::api::discovery::v1::EndpointSlice>(body),
@@ -160,6 +171,21 @@ fn typed(resource: &ResourceType, body: &mut Value) -> Result<Vec<String>, Strin
             unknown.extend(custom::conform(resource, body));
             Ok(unknown)
         }
+    }
+}
+
+/// Some times have microseconds, and then all six digits of them, or they can't be read.
+fn microseconds(body: &Value) -> Result<(), String> {
+    let fields = match object::text(body, "/kind") {
+        Some("Lease") => ["/spec/renewTime", "/spec/acquireTime"],
+        Some("Event") => ["/eventTime", "/series/lastObservedTime"],
+        _ => return Ok(()),
+    };
+    let digits =
+        |time: &str| time.split_once('.').map_or(0, |(_, rest)| rest.bytes().take_while(u8::is_ascii_digit).count());
+    match fields.iter().filter_map(|field| object::text(body, field)).find(|time| digits(time) != 6) {
+        Some(time) => Err(format!("parsing time {time:?}: a second has six decimal places here")),
+        None => Ok(()),
     }
 }
 

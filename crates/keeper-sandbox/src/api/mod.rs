@@ -57,8 +57,8 @@ mod services;
 mod status;
 mod store;
 mod strategic;
+mod strategy;
 mod table;
-mod table_pods;
 mod validation;
 mod watch;
 

@@ -281,7 +281,6 @@ const TABLE: &[Row] = &[
     row(APPS, "deployments", "Deployment", &["deploy"], &[Status, Scale, All, Trait::Generation(Generation::SpecAndAnnotations)]),
     row(APPS, "replicasets", "ReplicaSet", &["rs"], &[Status, Scale, All, SPEC]),
     row(APPS, "statefulsets", "StatefulSet", &["sts"], &[Status, Scale, All, SPEC]),
-    row(APPS, "daemonsets", "DaemonSet", &["ds"], &[Status, All, SPEC]),
     row(("batch", "v1"), "jobs", "Job", &[], &[Status, All, SPEC]),
     row(("autoscaling", "v2"), "horizontalpodautoscalers", "HorizontalPodAutoscaler", &["hpa"], &[Status, All]),
     row(("policy", "v1"), "poddisruptionbudgets", "PodDisruptionBudget", &["pdb"], &[Status, SPEC]),

@@ -163,7 +163,7 @@ fn requirement(part: &str) -> Result<Requirement, String> {
 
 fn label_key(key: &str) -> Result<String, String> {
     let key = key.trim();
-    match super::names::label_key_fault(key) {
+    match super::names::label_key_faults(key).first() {
         None => Ok(key.to_owned()),
         Some(fault) => Err(format!("unable to parse requirement: key: Invalid value: {key:?}: {fault}")),
     }
@@ -171,7 +171,7 @@ fn label_key(key: &str) -> Result<String, String> {
 
 fn label_value(value: &str) -> Result<String, String> {
     let value = value.trim();
-    match super::names::label_value_fault(value) {
+    match super::names::label_value_faults(value).first() {
         None => Ok(value.to_owned()),
         Some(fault) => Err(format!("unable to parse requirement: values: Invalid value: {value:?}: {fault}")),
     }

@@ -12,37 +12,46 @@ use super::status::{FieldError, Status};
 /// The node ports that may be given out.
 const NODE_PORTS: std::ops::RangeInclusive<i64> = 30_000..=32_767;
 
-/// Gives a Service the addresses and node ports that it asks for or needs. Other kinds are left alone.
-pub(crate) fn allocate(cluster: &Cluster, resource: &ResourceType, service: &mut Value) -> Result<(), Status> {
-    if !resource.is("", "services") {
-        return Ok(());
-    }
+/// Gives a Service the addresses and node ports that it asks for or needs. Other kinds are left alone. In a dry run the
+/// address is only shown, and is the range's own, as on the real server.
+pub(crate) fn allocate(
+    cluster: &Cluster,
+    resource: &ResourceType,
+    service: &mut Value,
+    dry_run: bool,
+) -> Result<(), Status> {
     let kind = object::text(service, "/spec/type").unwrap_or_default().to_owned();
-    if kind == "ExternalName" {
+    if !resource.is("", "services") || kind == "ExternalName" {
         return Ok(());
     }
     let this = (object::namespace(service).to_owned(), object::name(service).to_owned());
-    let invalid = |error: FieldError| Status::invalid(resource, &this.1, &[error]);
     let others: Vec<Value> = cluster
         .store
         .list(&resource.storage)
         .filter(|(key, _)| **key != this)
         .filter_map(|(_, other)| other.get("spec").cloned())
         .collect();
+    let (first, size) = cluster.service_range;
     let taken = |address: &str| others.iter().any(|spec| object::text(spec, "/clusterIP") == Some(address));
     let address = match object::text(service, "/spec/clusterIP").unwrap_or_default() {
         "None" => "None".to_owned(),
+        "" if dry_run => first.to_string(),
         "" => free_address(cluster.service_range, taken)
             .ok_or_else(|| Status::new(500, "InternalError", "failed to allocate a serviceIP: range is full"))?,
         wanted => {
             let inside = wanted.parse::<Ipv4Addr>().is_ok_and(|ip| inside(cluster.service_range, ip));
-            if !inside {
-                let why = "failed to allocate IP: the provided IP is not in the valid range";
-                return Err(invalid(FieldError::invalid("spec.clusterIPs", json!([wanted]), why)));
-            }
-            if taken(wanted) {
-                let why = "failed to allocate IP: provided IP is already allocated";
-                return Err(invalid(FieldError::invalid("spec.clusterIPs", json!([wanted]), why)));
+            let why = match inside {
+                false => {
+                    let range = format!("{first}/{}", size.leading_zeros() + 1);
+                    format!("the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {range}")
+                }
+                true if taken(wanted) => "provided IP is already allocated".to_owned(),
+                true => String::new(),
+            };
+            if !why.is_empty() {
+                let why = format!("failed to allocate IP {wanted}: {why}");
+                let fault = FieldError::invalid("spec.clusterIPs", json!([wanted]), why);
+                return Err(Status::invalid(resource, &this.1, &[fault]));
             }
             wanted.to_owned()
         }
@@ -56,15 +65,24 @@ pub(crate) fn allocate(cluster: &Cluster, resource: &ResourceType, service: &mut
     Ok(())
 }
 
-/// An update that leaves the address out means the one the Service has.
-pub(crate) fn keep(old: &Value, resource: &ResourceType, new: &mut Value) {
+/// The two forms of the address are kept in step. An update that leaves the address out means the one the Service has.
+pub(crate) fn addresses(old: Option<&Value>, resource: &ResourceType, new: &mut Value) {
     if !resource.is("", "services") || object::text(new, "/spec/type") == Some("ExternalName") {
         return;
     }
+    let was = old.and_then(|old| old.get("spec")).cloned().unwrap_or(Value::Null);
+    let spec = child(new, "spec");
     for field in ["clusterIP", "clusterIPs"] {
-        if let Some(value) = old.pointer(&format!("/spec/{field}")) {
-            object::default(child(new, "spec"), field, || value.clone());
+        if let Some(value) = was.get(field) {
+            object::default(spec, field, || value.clone());
         }
+    }
+    let address = spec.get("clusterIP").filter(|address| **address != json!("")).cloned();
+    if let Some(address) = address
+        && (spec.get("clusterIPs").is_none()
+            || (was.get("clusterIP") != Some(&address) && was.get("clusterIPs") == spec.get("clusterIPs")))
+    {
+        object::set(spec, "clusterIPs", json!([address]));
     }
 }
 

@@ -198,6 +198,8 @@ pub(crate) struct FieldError {
     field: String,
     kind: FieldErrorKind,
     value: Option<Value>,
+    /// In place of the value.
+    shown: Option<String>,
     detail: String,
 }
 
@@ -242,11 +244,17 @@ impl FieldErrorKind {
 
 impl FieldError {
     pub(crate) fn required(field: impl Into<String>, detail: &str) -> Self {
-        Self { field: field.into(), kind: FieldErrorKind::Required, value: None, detail: detail.into() }
+        Self { field: field.into(), kind: FieldErrorKind::Required, value: None, shown: None, detail: detail.into() }
     }
 
     pub(crate) fn invalid(field: impl Into<String>, value: Value, detail: impl Into<String>) -> Self {
-        Self { field: field.into(), kind: FieldErrorKind::Invalid, value: Some(value), detail: detail.into() }
+        Self {
+            field: field.into(),
+            kind: FieldErrorKind::Invalid,
+            value: Some(value),
+            shown: None,
+            detail: detail.into(),
+        }
     }
 
     pub(crate) fn immutable(field: impl Into<String>, value: Value) -> Self {
@@ -254,22 +262,33 @@ impl FieldError {
     }
 
     pub(crate) fn forbidden(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { field: field.into(), kind: FieldErrorKind::Forbidden, value: None, detail: detail.into() }
+        Self { field: field.into(), kind: FieldErrorKind::Forbidden, value: None, shown: None, detail: detail.into() }
     }
 
     pub(crate) fn not_supported(field: impl Into<String>, value: Value, supported: &[&str]) -> Self {
         let listed: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
         let detail = format!("supported values: {}", listed.join(", "));
-        Self { field: field.into(), kind: FieldErrorKind::NotSupported, value: Some(value), detail }
+        Self { field: field.into(), kind: FieldErrorKind::NotSupported, value: Some(value), shown: None, detail }
     }
 
     pub(crate) fn duplicate(field: impl Into<String>, value: Value) -> Self {
-        Self { field: field.into(), kind: FieldErrorKind::Duplicate, value: Some(value), detail: String::new() }
+        Self {
+            field: field.into(),
+            kind: FieldErrorKind::Duplicate,
+            value: Some(value),
+            shown: None,
+            detail: String::new(),
+        }
     }
 
     pub(crate) fn too_long(field: impl Into<String>, bytes: usize) -> Self {
         let detail = format!("may not be more than {bytes} bytes");
-        Self { field: field.into(), kind: FieldErrorKind::TooLong, value: None, detail }
+        Self { field: field.into(), kind: FieldErrorKind::TooLong, value: None, shown: None, detail }
+    }
+
+    /// With another form of the value: the real server shows some in the order or under the names of its own types.
+    pub(crate) fn showing(self, value: impl Into<String>) -> Self {
+        Self { shown: Some(value.into()), ..self }
     }
 
     /// How a fault of no field at all is named.
@@ -281,7 +300,7 @@ impl FieldError {
 
     pub(crate) fn too_many(field: impl Into<String>, count: u64, most: u64) -> Self {
         let detail = format!("must have at most {most} item{}", if most == 1 { "" } else { "s" });
-        Self { field: field.into(), kind: FieldErrorKind::TooMany, value: Some(count.into()), detail }
+        Self { field: field.into(), kind: FieldErrorKind::TooMany, value: Some(count.into()), shown: None, detail }
     }
 
     /// The same fault, of a field below another.
@@ -295,8 +314,8 @@ impl FieldError {
 
     fn without_field(&self) -> String {
         let mut text = self.kind.text().to_owned();
-        if let Some(value) = &self.value {
-            text.push_str(&format!(": {value}"));
+        if let Some(shown) = self.shown.clone().or_else(|| self.value.as_ref().map(Value::to_string)) {
+            text.push_str(&format!(": {shown}"));
         }
         if !self.detail.is_empty() {
             text.push_str(": ");

@@ -27,6 +27,18 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         apply: |_, _, body| everywhere(body, &mut |map| drop(map.remove("storageVersionHash"))),
     },
     Exception {
+        name: "what admission adds",
+        reason: "admission is left out: a claim's protection and a new node's taint need their controllers to go again",
+        apply: |step, _, body| {
+            let mark = match step.path.as_str() {
+                path if path.contains("/persistentvolumeclaims") => ("finalizers", "kubernetes.io/pvc-protection"),
+                path if path.contains("/nodes") => ("taints", "node.kubernetes.io/not-ready"),
+                _ => return,
+            };
+            everywhere(body, &mut |map| without(map, mark));
+        },
+    },
+    Exception {
         name: "column descriptions",
         reason: "the long texts of a table's columns; kubectl shows none of them",
         apply: |_, _, body| {
@@ -146,6 +158,15 @@ pub(crate) fn apply(step: &Step, code: &mut u16, body: &mut Value) {
 /// `warning` headers: deprecations, and unknown fields, whose detection is left out.
 pub(crate) fn headers(headers: &mut BTreeMap<String, String>) {
     headers.remove("warning");
+}
+
+/// Takes an item out of a list, and the list when nothing is left in it.
+fn without(map: &mut serde_json::Map<String, Value>, (list, item): (&str, &str)) {
+    let Some(items) = map.get_mut(list).and_then(Value::as_array_mut) else { return };
+    items.retain(|known| known != item && known["key"] != item);
+    if items.is_empty() {
+        map.remove(list);
+    }
 }
 
 /// Cuts a text behind a mark.

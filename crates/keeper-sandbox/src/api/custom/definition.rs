@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::names::{label_1035_fault, subdomain_fault};
+use super::super::names::{label_1035_faults, subdomain_faults};
 use super::super::object::{self, child, default, list, text};
 use super::super::status::FieldError;
 use super::column::Path;
@@ -85,7 +85,7 @@ pub(in super::super) fn faults(new: &Value, old: Option<&Value>) -> Vec<FieldErr
     let parts = Parts::of(versions);
     for (i, version) in versions.iter().enumerate() {
         let name = text(version, "/name").unwrap_or_default();
-        if let Some(fault) = label_1035_fault(name) {
+        for fault in label_1035_faults(name) {
             errors.push(FieldError::invalid(format!("spec.versions[{i}].name"), json!(name), fault));
         }
         parts.own(version, &format!("spec.versions[{i}]"), &mut errors);
@@ -98,10 +98,9 @@ pub(in super::super) fn faults(new: &Value, old: Option<&Value>) -> Vec<FieldErr
         let why = "must have exactly one version marked as storage version";
         errors.push(FieldError::invalid("spec.versions", json!(versions), why));
     }
-    if let Some(name) = versions.first().and_then(|version| text(version, "/name"))
-        && let Some(fault) = label_1035_fault(name)
-    {
-        errors.push(FieldError::invalid("spec.version", json!(name), fault));
+    if let Some(name) = versions.first().and_then(|version| text(version, "/name")) {
+        let faults = label_1035_faults(name).into_iter();
+        errors.extend(faults.map(|fault| FieldError::invalid("spec.version", json!(name), fault)));
     }
     names(new, &mut errors);
     if let Some(version) = versions.first() {
@@ -130,11 +129,13 @@ pub(in super::super) fn faults(new: &Value, old: Option<&Value>) -> Vec<FieldErr
 fn group(group: &str, errors: &mut Vec<FieldError>) {
     if group.is_empty() {
         errors.push(FieldError::required("spec.group", ""));
-    } else if let Some(fault) = subdomain_fault(group) {
-        errors.push(FieldError::invalid("spec.group", json!(group), fault));
-    } else if !group.contains('.') {
-        errors.push(FieldError::invalid("spec.group", json!(group), "should be a domain with at least one dot"));
+        return;
     }
+    let mut faults = subdomain_faults(group);
+    if faults.is_empty() && !group.contains('.') {
+        faults.push("should be a domain with at least one dot".into());
+    }
+    errors.extend(faults.into_iter().map(|fault| FieldError::invalid("spec.group", json!(group), fault)));
 }
 
 /// Which parts all versions have in common. The real server names the faults of those once, by the place where they were
@@ -243,14 +244,14 @@ fn names(new: &Value, errors: &mut Vec<FieldError>) {
     for key in ["plural", "singular", "kind", "listKind"] {
         let mixed = key.ends_with("ind");
         let name = if mixed { of(key).to_lowercase() } else { of(key).to_owned() };
-        if let Some(fault) = label_1035_fault(&name).filter(|_| !name.is_empty()) {
+        for fault in label_1035_faults(&name).into_iter().filter(|_| !name.is_empty()) {
             let but = if mixed { "may have mixed case, but should otherwise match: " } else { "" };
             errors.push(FieldError::invalid(format!("spec.names.{key}"), json!(of(key)), format!("{but}{fault}")));
         }
     }
     let each = |key: &str, errors: &mut Vec<FieldError>| {
         for (i, name) in list(new, &format!("/spec/names/{key}")).iter().enumerate() {
-            if let Some(fault) = label_1035_fault(name.as_str().unwrap_or_default()) {
+            for fault in label_1035_faults(name.as_str().unwrap_or_default()) {
                 errors.push(FieldError::invalid(format!("spec.names.{key}[{i}]"), name.clone(), fault));
             }
         }

@@ -58,9 +58,9 @@ fn embedded(of: &Value, at: &str, errors: &mut Vec<FieldError>) {
     }
     let metadata = of.get("metadata").unwrap_or(&Value::Null);
     errors.extend(validation::metadata_faults(metadata, &format!("{at}.metadata")));
-    if let Some(namespace) = object::text(metadata, "/namespace").filter(|n| !n.is_empty())
-        && let Some(fault) = names::label_fault(namespace)
-    {
-        errors.push(FieldError::invalid(format!("{at}.metadata.namespace"), json!(namespace), fault));
+    if let Some(namespace) = object::text(metadata, "/namespace").filter(|n| !n.is_empty()) {
+        let field = format!("{at}.metadata.namespace");
+        let faults = names::label_faults(namespace).into_iter();
+        errors.extend(faults.map(|fault| FieldError::invalid(field.as_str(), json!(namespace), fault)));
     }
 }

@@ -72,8 +72,8 @@ pub(super) fn fits(format: &str, text: &str) -> bool {
         "hostname" => is_host(text),
         "byte" => BASE64_STANDARD.decode(text).is_ok(),
         "uuid" | "uuid3" | "uuid4" | "uuid5" => is_uuid(text),
-        "k8s-short-name" => names::label_fault(text).is_none(),
-        "k8s-long-name" => names::subdomain_fault(text).is_none(),
+        "k8s-short-name" => names::label_faults(text).is_empty(),
+        "k8s-long-name" => names::subdomain_faults(text).is_empty(),
         _ => true,
     }
 }

@@ -23,15 +23,8 @@ pub(super) fn stateful_set(spec: &mut Value) {
     default(spec, "revisionHistoryLimit", || json!(10));
     default(spec, "podManagementPolicy", || json!("OrderedReady"));
     default(spec, "updateStrategy", || json!({ "type": "RollingUpdate", "rollingUpdate": { "partition": 0 } }));
-}
-
-pub(super) fn daemon_set(spec: &mut Value) {
-    default(spec, "revisionHistoryLimit", || json!(10));
-    default(
-        spec,
-        "updateStrategy",
-        || json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 1, "maxSurge": 0 } }),
-    );
+    let retention = json!({ "whenDeleted": "Retain", "whenScaled": "Retain" });
+    default(spec, "persistentVolumeClaimRetentionPolicy", || retention);
 }
 
 pub(super) fn job(spec: &mut Value) {
@@ -40,6 +33,7 @@ pub(super) fn job(spec: &mut Value) {
     default(spec, "backoffLimit", || json!(6));
     default(spec, "completionMode", || json!("NonIndexed"));
     default(spec, "suspend", || json!(false));
+    default(spec, "manualSelector", || json!(false));
     default(spec, "podReplacementPolicy", || json!("TerminatingOrFailed"));
 }
 

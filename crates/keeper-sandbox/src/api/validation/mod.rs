@@ -3,6 +3,7 @@
 //! A rule belongs to the file of its kind; what all kinds share is in [`metadata`]. The order in which faults are found
 //! is the real server's, since clients see it.
 
+mod events;
 mod metadata;
 mod others;
 mod pods;
@@ -19,27 +20,30 @@ use super::status::FieldError;
 /// Everything wrong with an object as it would be stored. `old` is the stored one on an update.
 pub(crate) fn faults(resource: &ResourceType, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut faults = Faults::default();
+    let about = Field::of(new, "metadata");
     if old.is_none() {
-        metadata::name(resource, new, &mut faults);
+        metadata::name(resource, &about, &mut faults);
         if resource.group == "apiextensions.k8s.io" {
             definition_name(new, &mut faults);
         }
     }
-    metadata::metadata(new.get("metadata").unwrap_or(&Value::Null), "metadata", &mut faults);
+    metadata::metadata(&about, &mut faults);
     metadata::added_finalizers(new, old, &mut faults);
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "pods") => pods::pod(new, old, &mut faults),
         ("", "services") => services::service(new, old, &mut faults),
-        ("", "configmaps" | "secrets") => others::data(new, old, &mut faults),
-        ("apps", "deployments" | "replicasets" | "statefulsets" | "daemonsets") => {
+        ("", "configmaps") => others::config_map(new, old, &mut faults),
+        ("", "secrets") => others::secret(new, old, &mut faults),
+        ("apps", "deployments" | "replicasets" | "statefulsets") => {
             workloads::workload(resource, new, old, &mut faults);
         }
         ("", "replicationcontrollers") => workloads::replication_controller(new, &mut faults),
         ("batch", "jobs") => workloads::job(new, old, &mut faults),
         ("policy", "poddisruptionbudgets") => others::budget(new, &mut faults),
+        ("coordination.k8s.io", "leases") => others::lease(new, &mut faults),
         ("discovery.k8s.io", "endpointslices") => services::endpoint_slice(new, old, &mut faults),
         ("apiextensions.k8s.io", _) => faults.found.extend(custom::definition_faults(new, old)),
-        (group, "events") => others::event(new, old, group == "events.k8s.io", &mut faults),
+        (group, "events") => events::event(new, old, group == "events.k8s.io", &mut faults),
         _ => faults.found.extend(custom::faults(resource, new, old, false)),
     }
     faults.found
@@ -48,7 +52,7 @@ pub(crate) fn faults(resource: &ResourceType, new: &Value, old: Option<&Value>) 
 /// What is wrong with the metadata of an object inside of another.
 pub(crate) fn metadata_faults(metadata: &Value, at: &str) -> Vec<FieldError> {
     let mut faults = Faults::default();
-    metadata::metadata(metadata, at, &mut faults);
+    metadata::metadata(&Field { path: at.to_owned(), value: metadata }, &mut faults);
     faults.found
 }
 
@@ -86,6 +90,11 @@ impl Faults {
         self.push(FieldError::invalid(field.path.as_str(), field.value.clone(), why));
     }
 
+    /// One fault for each of `why`; the value shown is the field's.
+    fn each(&mut self, field: &Field<'_>, why: Vec<String>) {
+        why.into_iter().for_each(|why| self.invalid(field, why));
+    }
+
     /// One of `supported`, which are listed in this order.
     fn one_of(&mut self, field: &Field<'_>, supported: &[&str]) {
         if !supported.contains(&field.text()) {
@@ -100,6 +109,12 @@ impl Faults {
     fn range(&mut self, field: &Field<'_>, least: i64, most: i64) {
         if !(least..=most).contains(&field.number().unwrap_or_default()) {
             self.invalid(field, format!("must be between {least} and {most}, inclusive"));
+        }
+    }
+
+    fn not_negative(&mut self, field: &Field<'_>) {
+        if field.number().is_some_and(|n| n < 0) {
+            self.invalid(field, "must be greater than or equal to 0");
         }
     }
 
@@ -143,6 +158,13 @@ impl<'a> Field<'a> {
         self.value.as_i64()
     }
 
+    /// The entries of a map whose keys are not field names; each is named by the path of the map.
+    fn entries(&self) -> impl Iterator<Item = (&'a str, Self)> + use<'a> {
+        let path = self.path.clone();
+        let entries = self.value.as_object().into_iter().flatten();
+        entries.map(move |(key, value)| (key.as_str(), Self { path: path.clone(), value }))
+    }
+
     fn is_set(&self) -> bool {
         !self.value.is_null()
     }
@@ -155,8 +177,5 @@ fn immutable(field: &str, new: &Value, old: Option<&Value>, faults: &mut Faults)
 }
 
 fn not_negative(new: &Value, field: &str, faults: &mut Faults) {
-    let field = Field::of(new, &format!("spec.{field}"));
-    if field.number().is_some_and(|n| n < 0) {
-        faults.invalid(&field, "must be greater than or equal to 0");
-    }
+    faults.not_negative(&Field::of(new, &format!("spec.{field}")));
 }

@@ -1,97 +1,104 @@
 //! What is refused of the kinds without a file of their own.
 
-use serde_json::Value;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
 
-use super::{Faults, immutable};
-use crate::api::object;
-use crate::api::selector::LabelSelector;
+use super::metadata::label_selector;
+use super::{Faults, Field, immutable};
+use crate::api::names::data_key_faults;
 use crate::api::status::FieldError;
 
-pub(super) fn data(new: &Value, old: Option<&Value>, faults: &mut Faults) {
+/// All values of a ConfigMap or Secret together may take this many bytes.
+const MAX_DATA_BYTES: usize = 1024 * 1024;
+
+const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', \
+    regex used for validation is '[0-9]+%')";
+
+pub(super) fn config_map(new: &Value, old: Option<&Value>, faults: &mut Faults) {
+    frozen(&["data", "binaryData"], new, old, faults);
+    let (texts, binary) = (Field::of(new, "data"), Field::of(new, "binaryData"));
+    let bytes = data(&texts, str::len, faults);
+    for (key, _) in texts.entries().filter(|(key, _)| binary.value.get(key).is_some()) {
+        let fault = FieldError::invalid(format!("data[{key}]"), key.into(), "duplicate of key present in binaryData");
+        faults.push(fault);
+    }
+    if bytes + data(&binary, decoded, faults) > MAX_DATA_BYTES {
+        // The whole object, as the real server names it.
+        faults.push(FieldError::too_long("[]", MAX_DATA_BYTES));
+    }
+}
+
+pub(super) fn secret(new: &Value, old: Option<&Value>, faults: &mut Faults) {
+    immutable("type", new, old, faults);
+    frozen(&["data"], new, old, faults);
+    if data(&Field::of(new, "data"), decoded, faults) > MAX_DATA_BYTES {
+        faults.push(FieldError::too_long("data", MAX_DATA_BYTES));
+    }
+}
+
+fn decoded(text: &str) -> usize {
+    BASE64_STANDARD.decode(text).map_or(0, |bytes| bytes.len())
+}
+
+/// Looks at the keys, and gives the size of the values.
+fn data(map: &Field<'_>, size: impl Fn(&str) -> usize, faults: &mut Faults) -> usize {
     let mut bytes = 0;
-    for field in ["data", "binaryData", "stringData"] {
-        for (key, value) in object::map(new, &format!("/{field}")).into_iter().flatten() {
-            let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            if key.is_empty() || key.len() > 253 || !key.chars().all(good) || key == "." || key == ".." {
-                faults.push(FieldError::invalid(
-                    format!("{field}[{key}]"),
-                    key.as_str().into(),
-                    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or \
-                     'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
-                ));
-            }
-            bytes += value.as_str().map_or(0, str::len);
-        }
+    for (key, value) in map.entries() {
+        faults.each(&Field { path: format!("{}[{key}]", map.path), value: &json!(key) }, data_key_faults(key));
+        bytes += size(value.text());
     }
-    if bytes > 1024 * 1024 {
-        faults.push(FieldError::too_long("", 1024 * 1024));
-    }
-    if let Some(old) = old
-        && old.get("immutable").and_then(Value::as_bool) == Some(true)
-    {
-        for field in ["data", "binaryData", "immutable"] {
-            if old.get(field) != new.get(field) {
-                faults.push(FieldError::forbidden(field, "field is immutable when `immutable` is set"));
-            }
+    bytes
+}
+
+/// What was made immutable stays so.
+fn frozen(fields: &[&str], new: &Value, old: Option<&Value>, faults: &mut Faults) {
+    let Some(old) = old.filter(|old| old.get("immutable") == Some(&Value::Bool(true))) else { return };
+    for field in ["immutable"].iter().chain(fields) {
+        if old.get(field) != new.get(field) {
+            faults.forbidden(&Field::of(new, field), "field is immutable when `immutable` is set");
         }
     }
 }
 
 pub(super) fn budget(new: &Value, faults: &mut Faults) {
-    let set = |field: &str| new.pointer(&format!("/spec/{field}")).is_some_and(|v| !v.is_null());
-    if set("minAvailable") && set("maxUnavailable") {
-        faults.push(FieldError::invalid(
-            "spec",
-            new.get("spec").cloned().unwrap_or(Value::Null),
-            "minAvailable and maxUnavailable cannot be both set",
-        ));
+    let spec = Field::of(new, "spec");
+    let [least, most] = ["minAvailable", "maxUnavailable"].map(|field| spec.at(field));
+    if least.is_set() && most.is_set() {
+        let shown = format!(
+            "{{\"MinAvailable\":{},\"Selector\":{},\"MaxUnavailable\":{},\"UnhealthyPodEvictionPolicy\":{}}}",
+            least.value,
+            spec.at("selector").value,
+            most.value,
+            spec.at("unhealthyPodEvictionPolicy").value,
+        );
+        let fault = FieldError::invalid("spec", Value::Null, "minAvailable and maxUnavailable cannot be both set");
+        faults.push(fault.showing(shown));
     }
-    if let Some(selector) = new.pointer("/spec/selector")
-        && let Err(fault) = LabelSelector::from_object(selector)
-    {
-        faults.push(FieldError::invalid("spec.selector", selector.clone(), fault));
+    share(&least, faults);
+    share(&most, faults);
+    label_selector(&spec.at("selector"), faults);
+    let policy = spec.at("unhealthyPodEvictionPolicy");
+    if policy.is_set() {
+        faults.one_of(&policy, &["AlwaysAllow", "IfHealthyBudget"]);
     }
 }
 
-/// Events that carry an `eventTime` are of the newer kind, which must be complete and of which only the series moves.
-pub(super) fn event(new: &Value, old: Option<&Value>, by_new_group: bool, faults: &mut Faults) {
-    let about = object::text(new, "/involvedObject/namespace").unwrap_or_default();
-    let own = object::namespace(new);
-    if about != own && !(about.is_empty() && matches!(own, "default" | "kube-system")) {
-        faults.push(FieldError::invalid("involvedObject.namespace", about.into(), "does not match event.namespace"));
+/// A number of pods, or a share of them in percent.
+pub(super) fn share(of: &Field<'_>, faults: &mut Faults) {
+    faults.not_negative(of);
+    let Some(text) = of.value.as_str() else { return };
+    let digits = text.strip_suffix('%').filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
+    match digits {
+        None => faults.invalid(of, PERCENT),
+        Some(digits) if digits.parse().is_ok_and(|percent: u64| percent <= 100) => {}
+        Some(_) => faults.invalid(of, "must not be greater than 100%"),
     }
-    let newer = |of: &Value| object::text(of, "/eventTime").is_some();
-    if !newer(new) && by_new_group && old.is_none() {
-        faults.push(FieldError::required("eventTime", ""));
+}
+
+pub(super) fn lease(new: &Value, faults: &mut Faults) {
+    let seconds = Field::of(new, "spec.leaseDurationSeconds");
+    if seconds.number().is_some_and(|n| n <= 0) {
+        faults.invalid(&seconds, "must be greater than 0");
     }
-    if newer(new) {
-        for field in ["reportingComponent", "reportingInstance", "action", "reason"] {
-            if object::text(new, &format!("/{field}")).is_none_or(str::is_empty) {
-                faults.push(FieldError::required(field.replace("Component", "Controller"), ""));
-            }
-        }
-        let kind = object::text(new, "/type").unwrap_or_default();
-        if !matches!(kind, "Normal" | "Warning") {
-            faults.push(FieldError::invalid("type", kind.into(), format!("has invalid value: {kind}")));
-        }
-    }
-    if newer(new) || by_new_group {
-        for field in [
-            "involvedObject",
-            "reason",
-            "message",
-            "source",
-            "firstTimestamp",
-            "lastTimestamp",
-            "count",
-            "type",
-            "eventTime",
-            "action",
-            "related",
-            "reportingComponent",
-            "reportingInstance",
-        ] {
-            immutable(field, new, old, faults);
-        }
-    }
+    faults.not_negative(&Field::of(new, "spec.leaseTransitions"));
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Faults, Field, metadata};
-use crate::api::names::label_fault;
+use crate::api::names::label_faults;
 use crate::api::object;
 use crate::api::status::FieldError;
 
@@ -58,7 +58,10 @@ fn fixed_part(pod: &Value) -> Value {
 /// The template of a workload.
 pub(super) fn template(of: &Value, faults: &mut Faults) {
     let template = Field::of(of, "spec.template");
-    metadata::metadata(template.at("metadata").value, &template.path, faults);
+    for (field, rule) in [("labels", metadata::labels as fn(&_, &mut _)), ("annotations", metadata::annotations)] {
+        let value = template.at("metadata").at(field).value;
+        rule(&Field { path: format!("{}.{field}", template.path), value }, faults);
+    }
     spec(&template.at("spec"), faults);
 }
 
@@ -86,10 +89,11 @@ fn spec(spec: &Field<'_>, faults: &mut Faults) {
 
 /// A name that is a label and is not among those `seen`.
 fn name<'a>(name: &Field<'a>, seen: &mut Vec<&'a str>, faults: &mut Faults) {
+    let wrong = label_faults(name.text());
     if name.text().is_empty() {
         faults.required(name, "");
-    } else if let Some(why) = label_fault(name.text()) {
-        faults.invalid(name, why);
+    } else if !wrong.is_empty() {
+        faults.each(name, wrong);
     } else if seen.contains(&name.text()) {
         faults.duplicate(name);
     }

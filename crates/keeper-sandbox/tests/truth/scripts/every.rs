@@ -46,7 +46,6 @@ pub(crate) fn scripts() -> Vec<Script> {
         (apps("deployments"), Settles, deployment("x")),
         (apps("replicasets"), Settles, kind("ReplicaSet", "apps/v1", workload(json!({ "replicas": 0 })))),
         (apps("statefulsets"), Dry, kind("StatefulSet", "apps/v1", workload(json!({ "serviceName": "s", "replicas": 0 })))),
-        (apps("daemonsets"), Dry, kind("DaemonSet", "apps/v1", workload(json!({})))),
         (grouped("batch/v1", "jobs"), Dry, kind("Job", "batch/v1", json!({ "spec": { "suspend": true, "template": never } }))),
         (
             grouped("autoscaling/v2", "horizontalpodautoscalers"),

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::object::{self, list, number, text};
-use super::table::{Column, age};
+use super::{Column, age};
+use crate::api::object::{self, list, number, text};
 
 pub(crate) const COLUMNS: [Column; 9] = [
     ("Name", "string", 0),
