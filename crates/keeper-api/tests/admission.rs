@@ -248,7 +248,7 @@ fn what_cannot_work_is_refused_with_the_field() {
         (check(json!({ "kind": "query", "max": 1 })), "spec.metrics[0].query", "a check of kind query needs it"),
         (check(json!({ "kind": "query", "query": "up" })), "spec.metrics[0].max", "needs min or max"),
         (query(json!({ "min": 2 })), "spec.metrics[0].max", "must not be less than min"),
-        (query(json!({ "noData": "zero" })), "spec.metrics[0].noData", "Unsupported value"),
+        (query(json!({ "noData": "fine" })), "spec.metrics[0].noData", "Unsupported value"),
         (query(json!({ "interval": 30 })), "spec.metrics[0].interval", "must be of type string"),
         (query(json!({ "failureLimit": -1 })), "spec.metrics[0].failureLimit", "should be greater than or equal to 0"),
         (query(json!({ "name": "-" })), "spec.metrics[0].name", "should match"),

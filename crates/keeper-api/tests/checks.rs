@@ -167,7 +167,7 @@ fn an_unknown_field_is_told_with_the_known_ones() {
 
 #[test]
 fn queries() {
-    let Rule::Query(query) = one("- {kind: query, query: 'a{pod=\"{{ pod }}\"}[{{window}}]', max: 1}").rule else {
+    let Rule::Query(query) = one("- {kind: query, query: 'a{pod=\"{{ canary }}\"}[{{window}}]', max: 1}").rule else {
         panic!("another kind")
     };
     assert_eq!((query.window, query.no_data, query.min), (Duration::from_secs(60), NoData::Unknown, None));
@@ -179,9 +179,13 @@ fn queries() {
         "[0].max",
         "1 is less than min, 2: nothing would ever be healthy",
     );
-    check_err("- {kind: query, query: a, max: 1, noData: zero}", "[0].noData", "\"zero\" is not valid");
+    check_err("- {kind: query, query: a, max: 1, noData: fine}", "[0].noData", "\"fine\" is not valid");
     check_err("- {kind: query, query: a, max: 1, window: 0s}", "[0].window", "\"0s\" is not within 1s to 86400s");
-    check_err("- {kind: query, query: 'a{{canary}}', max: 1}", "[0].query", "\"canary\" can't stand in double braces");
+    check_err(
+        "- {kind: query, query: 'a{{service}}', max: 1}",
+        "[0].query",
+        "\"service\" can't stand in double braces",
+    );
     check_err("- {kind: query, query: 'a{{', max: 1}", "[0].query", "\"\" can't stand in double braces");
     let long = format!("- {{kind: query, query: {}, max: 1}}", "a".repeat(5_000));
     check_err(&long, "[0].query", "is 5000 bytes long, at most 4096 are taken");

@@ -217,7 +217,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The words that may stand in braces in a query, a path or a body.
-pub(crate) const NAMES: [&str; 3] = ["pod", "namespace", "workload"];
+pub(crate) const NAMES: [&str; 4] = ["canary", "pod", "namespace", "workload"];
 
 /// The first word in double braces that is not known, if there is one. PromQL has no use for two braces in a row.
 pub(crate) fn unknown_braces<'a>(text: &'a str, known: &[&str]) -> Option<&'a str> {

@@ -12,7 +12,7 @@ use serde_json::Value;
 /// ```yaml
 /// - kind: http
 ///   provider: synthetic-tests
-///   path: /v1/suites/basket/result?pod={{pod}}
+///   path: /v1/suites/basket/result?pod={{canary}}
 ///   pointer: /summary/failed
 ///   max: 0
 /// ```
@@ -71,7 +71,7 @@ impl Http {
         field(
             "path",
             Form::Pattern(1_024, "^/"),
-            "Path and query that are added to the provider's address. {{pod}}, {{namespace}} and {{workload}} are replaced. Default /.",
+            "Path and query that are added to the provider's address. {{canary}}, {{namespace}} and {{workload}} are replaced. Default /.",
         ),
         field("body", Form::Text(4_096), "Body of a POST: JSON as text, with the same words in braces."),
         field(
@@ -95,11 +95,11 @@ impl Http {
             Some("POST") => Method::Post,
             _ => Method::Get,
         };
-        let body = fields.text("body", 4_096, "'{\"pod\": \"{{pod}}\"}'", |_| true)?;
+        let body = fields.text("body", 4_096, "'{\"pod\": \"{{canary}}\"}'", |_| true)?;
         if body.is_some() && method == Method::Get {
             return Err(fields.invalid("body", "stands beside the method GET", "write method: POST, or remove it"));
         }
-        let path = fields.text("path", 1_024, "/v1/result?pod={{pod}}", is_path)?.unwrap_or_else(|| "/".into());
+        let path = fields.text("path", 1_024, "/v1/result?pod={{canary}}", is_path)?.unwrap_or_else(|| "/".into());
         for (name, text) in [("path", Some(&path)), ("body", body.as_ref())] {
             if let Some(unknown) = text.and_then(|text| unknown_braces(text, &NAMES)) {
                 let problem = format!("{} can't stand in double braces", quote(unknown));

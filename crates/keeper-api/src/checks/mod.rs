@@ -18,7 +18,7 @@
 //!   threshold: 1                     # percent: the rate must be below it
 //! - kind: query
 //!   name: queue
-//!   query: sum(queue_depth{pod="{{pod}}"})
+//!   query: sum(queue_depth{pod="{{canary}}"})
 //!   max: 100
 //!   interval: 30s
 //!   failureLimit: 2
@@ -36,11 +36,11 @@
 //! # Where it is asked
 //!
 //! Addresses and credentials are not in this language. `provider` names one that the operator's owner set up; left out,
-//! it is the only Prometheus there is.
+//! it is the only Prometheus there is, or the one named `default`.
 //!
 //! # What may stand in braces
 //!
-//! In `query`, and in `path` and `body` of `http`: `{{pod}}` (the canary's name), `{{namespace}}` and `{{workload}}`. In
+//! In `query`, and in `path` and `body` of `http`: `{{canary}}` or `{{pod}}` (the canary pod's name), `{{namespace}}` and `{{workload}}`. In
 //! `query` those stand inside quotes, and there are two more: `{{baseline}}`, a pattern of the production pods' names
 //! inside quotes after `=~`, and `{{window}}` outside quotes.
 //!

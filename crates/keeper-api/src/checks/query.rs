@@ -10,7 +10,7 @@ use std::time::Duration;
 /// ```yaml
 /// - kind: query
 ///   name: slow-orders
-///   query: histogram_quantile(0.99, sum by (le) (rate(order_seconds_bucket{pod="{{pod}}"}[{{window}}])))
+///   query: histogram_quantile(0.99, sum by (le) (rate(order_seconds_bucket{pod="{{canary}}"}[{{window}}])))
 ///   max: 0.5
 ///   unit: s
 ///   window: 2m
@@ -40,6 +40,8 @@ pub enum NoData {
     /// `unknown`: nothing is known, the measurement is in error.
     #[default]
     Unknown,
+    /// `zero`: the number is 0, as for a counter that appears with its first event.
+    Zero,
     /// `healthy`: for a query of what must not be there.
     Healthy,
     /// `unhealthy`: for a query of what must be there.
@@ -47,7 +49,7 @@ pub enum NoData {
 }
 
 /// The words for [`NoData`].
-const NO_DATA: &[&str] = &["unknown", "healthy", "unhealthy"];
+const NO_DATA: &[&str] = &["unknown", "zero", "healthy", "unhealthy"];
 
 impl Query {
     pub(crate) const KIND: &str = "query";
@@ -56,17 +58,17 @@ impl Query {
         field(
             "query",
             Form::Text(4_096),
-            "PromQL that comes to one number. {{pod}}, {{namespace}} and {{workload}} stand inside quotes, {{baseline}} inside quotes after =~, {{window}} outside. Required.",
+            "PromQL that comes to one number. {{canary}}, {{namespace}} and {{workload}} stand inside quotes, {{baseline}} inside quotes after =~, {{window}} outside. Required.",
         ),
         field("min", Form::Number, "The least healthy number. min or max is required."),
         field("max", Form::Number, "The largest healthy number. min or max is required."),
         field("unit", Form::Text(16), "Unit of the number, for what is told."),
         field("window", Form::Span, "What {{window}} is replaced by, 1s to 1d. Default 1m."),
-        field("noData", Form::Word(NO_DATA), "What no series means: unknown (default), healthy or unhealthy."),
+        field("noData", Form::Word(NO_DATA), "What no series means: unknown (default), zero, healthy or unhealthy."),
     ];
 
     pub(super) fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
-        const EXAMPLE: &str = r#"sum(queue_depth{pod="{{pod}}"})"#;
+        const EXAMPLE: &str = r#"sum(queue_depth{pod="{{canary}}"})"#;
         fields.refuse_unknown(&[&[pace::KIND], pace::COMMON, Self::FIELDS])?;
         let query = fields.text("query", 4_096, EXAMPLE, |text| !text.trim().is_empty())?;
         let query = query.ok_or_else(|| fields.missing("query", EXAMPLE))?;
@@ -89,7 +91,8 @@ impl Query {
             max,
             unit: fields.text("unit", 16, "ms", |text| !text.contains(char::is_control))?,
             window: fields.span("window", Duration::from_secs(1)..=day, "5m")?.unwrap_or(Duration::from_secs(60)),
-            no_data: match fields.text("noData", 16, "healthy", |text| NO_DATA.contains(&text))?.as_deref() {
+            no_data: match fields.text("noData", 16, "zero", |text| NO_DATA.contains(&text))?.as_deref() {
+                Some("zero") => NoData::Zero,
                 Some("healthy") => NoData::Healthy,
                 Some("unhealthy") => NoData::Unhealthy,
                 _ => NoData::Unknown,
