@@ -213,6 +213,7 @@ enum FieldErrorKind {
     TooLong,
     TooMany,
     TypeInvalid,
+    NotFound,
 }
 
 impl FieldErrorKind {
@@ -226,6 +227,7 @@ impl FieldErrorKind {
             Self::TooLong => "FieldValueTooLong",
             Self::TooMany => "FieldValueTooMany",
             Self::TypeInvalid => "FieldValueTypeInvalid",
+            Self::NotFound => "FieldValueNotFound",
         }
     }
 
@@ -238,6 +240,7 @@ impl FieldErrorKind {
             Self::Duplicate => "Duplicate value",
             Self::TooLong => "Too long",
             Self::TooMany => "Too many",
+            Self::NotFound => "Not found",
         }
     }
 }
@@ -284,6 +287,10 @@ impl FieldError {
     pub(crate) fn too_long(field: impl Into<String>, bytes: usize) -> Self {
         let detail = format!("may not be more than {bytes} bytes");
         Self { field: field.into(), kind: FieldErrorKind::TooLong, value: None, shown: None, detail }
+    }
+
+    pub(crate) fn not_found(field: impl Into<String>, name: &str) -> Self {
+        Self { kind: FieldErrorKind::NotFound, ..Self::invalid(field, name.into(), "") }
     }
 
     /// With another form of the value: the real server shows some in the order or under the names of its own types.

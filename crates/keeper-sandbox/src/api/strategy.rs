@@ -20,6 +20,8 @@ fn select_own_pods(job: &mut Value) {
         object::default(labels, &format!("{prefix}job-name"), || name.clone());
         object::default(labels, &format!("{prefix}controller-uid"), || uid.clone());
     }
+    let labels = labels.clone();
+    object::default(child(job, "metadata"), "labels", || labels);
     let selected = child(child(child(job, "spec"), "selector"), "matchLabels");
     object::default(selected, "batch.kubernetes.io/controller-uid", || uid);
 }

@@ -30,6 +30,9 @@ const HEADERS: [&str; 4] = ["content-type", "retry-after", "warning", "cache-con
 /// How long a controller, or an event of a watch, may take to come.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// How long an answer may take to begin: an eviction of another pod is tried for ten seconds.
+const BEGINNING: Duration = Duration::from_secs(20);
+
 /// How long an answer that is no watch may take.
 const WHOLE: Duration = Duration::from_secs(3);
 
@@ -124,7 +127,7 @@ impl Asked {
         }
         let request = request.body(Body::from(fill(&step.body).into_bytes())).unwrap();
         let nothing = |why: &str| Answer { code: 0, headers: BTreeMap::new(), body: json!(why) };
-        let response = match tokio::time::timeout(PATIENCE, self.client.send(request)).await {
+        let response = match tokio::time::timeout(BEGINNING, self.client.send(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return nothing(&error.to_string()),
             Err(_) => return nothing("no answer"),

@@ -32,7 +32,7 @@ pub(crate) fn apply(resource: &ResourceType, of: &mut Value) {
             pods::template(of);
         }
         ("apps", "replicasets") => {
-            default(child(of, "spec"), "replicas", || json!(1));
+            workloads::replica_set(child(of, "spec"));
             child(child(of, "spec"), "template");
             pods::template(of);
         }

@@ -183,7 +183,10 @@ fn requests(of: &mut Value) {
 fn pull_policy(image: &str) -> &'static str {
     let name = image.rsplit('/').next().unwrap_or_default();
     let tag = name.split_once(':').map(|(_, tag)| tag);
-    if image.contains('@') || tag.is_some_and(|tag| tag != "latest") { "IfNotPresent" } else { "Always" }
+    // One that can't be read has no tag, not even an implied one.
+    let unreadable = image.is_empty() || image.contains(|c: char| !c.is_ascii_alphanumeric() && !"._-/:@".contains(c));
+    let pinned = image.contains('@') || tag.is_some_and(|tag| tag != "latest");
+    if unreadable || pinned { "IfNotPresent" } else { "Always" }
 }
 
 fn probe(of: &mut Value) {
@@ -261,6 +264,7 @@ mod tests {
             ("host:5000/nginx:1", "IfNotPresent"),
             ("nginx@sha256:00", "IfNotPresent"),
             ("nginx:latest@sha256:00", "IfNotPresent"),
+            (" nginx", "IfNotPresent"),
         ] {
             assert_eq!(pull_policy(image), policy, "{image}");
         }

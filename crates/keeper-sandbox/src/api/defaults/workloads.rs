@@ -5,16 +5,25 @@ use serde_json::{Value, json};
 use crate::api::object::{self, child, default, omit_empty};
 
 pub(super) fn deployment(spec: &mut Value) {
-    omit_empty(spec, &["minReadySeconds", "paused"]);
-    default(spec, "replicas", || json!(1));
+    replica_set(spec);
+    omit_empty(spec, &["paused"]);
     default(spec, "revisionHistoryLimit", || json!(10));
     default(spec, "progressDeadlineSeconds", || json!(600));
     let strategy = child(spec, "strategy");
+    omit_empty(strategy, &["type"]);
     default(strategy, "type", || json!("RollingUpdate"));
     if object::text(strategy, "/type") == Some("RollingUpdate") {
         let rolling = child(strategy, "rollingUpdate");
         default(rolling, "maxSurge", || json!("25%"));
         default(rolling, "maxUnavailable", || json!("25%"));
+    }
+}
+
+pub(super) fn replica_set(spec: &mut Value) {
+    omit_empty(spec, &["minReadySeconds"]);
+    default(spec, "replicas", || json!(1));
+    if let Some(selector) = spec.get_mut("selector") {
+        omit_empty(selector, &["matchLabels", "matchExpressions"]);
     }
 }
 

@@ -3,11 +3,14 @@
 //! A rule belongs to the file of its kind; what all kinds share is in [`metadata`]. The order in which faults are found
 //! is the real server's, since clients see it.
 
+mod containers;
 mod events;
 mod metadata;
 mod others;
 mod pods;
+mod probes;
 mod services;
+mod volumes;
 mod workloads;
 
 use serde_json::Value;
@@ -73,6 +76,10 @@ struct Faults {
 }
 
 impl Faults {
+    fn count(&self) -> usize {
+        self.found.len()
+    }
+
     fn push(&mut self, fault: FieldError) {
         self.found.push(fault);
     }
@@ -90,9 +97,22 @@ impl Faults {
         self.push(FieldError::invalid(field.path.as_str(), field.value.clone(), why));
     }
 
+    /// As [`Self::invalid`], of a text that may not be set.
+    fn invalid_text(&mut self, field: &Field<'_>, why: &str) {
+        self.push(FieldError::invalid(field.path.as_str(), field.text().into(), why));
+    }
+
     /// One fault for each of `why`; the value shown is the field's.
     fn each(&mut self, field: &Field<'_>, why: Vec<String>) {
         why.into_iter().for_each(|why| self.invalid(field, why));
+    }
+
+    /// A text that must be there and keep a rule.
+    fn needed(&mut self, field: &Field<'_>, rule: fn(&str) -> Vec<String>) {
+        match field.text() {
+            "" => self.required(field, ""),
+            text => self.each(field, rule(text)),
+        }
     }
 
     /// One of `supported`, which are listed in this order.
@@ -126,6 +146,7 @@ impl Faults {
 }
 
 /// A part of an object, and the path by which faults name it.
+#[derive(Clone)]
 struct Field<'a> {
     path: String,
     /// Null where there is none.
@@ -165,8 +186,29 @@ impl<'a> Field<'a> {
         entries.map(move |(key, value)| (key.as_str(), Self { path: path.clone(), value }))
     }
 
+    /// The entries of a map of which each is named by its key, as in `limits[cpu]`.
+    fn keyed(&self) -> impl Iterator<Item = (&'a str, Self)> + use<'a> {
+        self.entries().map(|(key, entry)| (key, Self { path: format!("{}[{key}]", entry.path), ..entry }))
+    }
+
+    /// The same value under another path: some faults are named where the value is not.
+    fn under(self, path: impl Into<String>) -> Self {
+        Self { path: path.into(), ..self }
+    }
+
     fn is_set(&self) -> bool {
         !self.value.is_null()
+    }
+
+    /// Not set, or an empty text, list or map.
+    fn is_empty(&self) -> bool {
+        match self.value {
+            Value::Null => true,
+            Value::String(text) => text.is_empty(),
+            Value::Array(list) => list.is_empty(),
+            Value::Object(map) => map.is_empty(),
+            Value::Bool(_) | Value::Number(_) => false,
+        }
     }
 }
 
@@ -174,8 +216,4 @@ fn immutable(field: &str, new: &Value, old: Option<&Value>, faults: &mut Faults)
     if let Some(old) = old {
         faults.immutable(&Field::of(new, field), &Field::of(old, field));
     }
-}
-
-fn not_negative(new: &Value, field: &str, faults: &mut Faults) {
-    faults.not_negative(&Field::of(new, &format!("spec.{field}")));
 }

@@ -1,11 +1,14 @@
-//! What is refused of pods and pod templates.
+//! What is refused of pods and pod templates. Affinity, security contexts, DNS settings and resource claims are taken as
+//! they are.
 
 use serde_json::Value;
 
-use super::{Faults, Field, metadata};
-use crate::api::names::label_faults;
+use super::containers::{self, Grace};
+use super::metadata::{self, annotations, labels};
+use super::volumes::volumes;
+use super::{Faults, Field};
+use crate::api::names::{label_faults, label_key_faults, label_value_faults, subdomain_faults};
 use crate::api::object;
-use crate::api::status::FieldError;
 
 const IMMUTABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,\
     `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing \
@@ -13,37 +16,78 @@ const IMMUTABLE: &str = "pod updates may not change fields other than `spec.cont
 
 /// A pod, and on an update that only what may change has changed.
 pub(super) fn pod(new: &Value, old: Option<&Value>, faults: &mut Faults) {
-    spec(&Field::of(new, "spec"), faults);
-    let Some(old) = old else { return };
-    if fixed_part(new) != fixed_part(old) {
-        faults.forbidden(&Field::of(new, "spec"), IMMUTABLE);
+    if old.is_some() {
+        // An update of a pod looks at its metadata a second time.
+        metadata::metadata(&Field::of(new, "metadata"), faults);
     }
-    let tolerations = object::list(new, "/spec/tolerations");
-    if object::list(old, "/spec/tolerations").iter().any(|t| !tolerations.contains(t)) {
-        faults.push(FieldError::forbidden(
-            "spec.tolerations",
-            "existing toleration can not be modified except its tolerationSeconds",
-        ));
+    let now = Field::of(new, "spec");
+    spec(&now, true, faults);
+    for list in ["containers", "initContainers"] {
+        now.at(list).items().for_each(|each| trimmed(&each.at("image"), faults));
     }
-    let deadline = |of: &Value| object::number(of, "/spec/activeDeadlineSeconds");
-    match (deadline(old), deadline(new)) {
-        (Some(was), Some(now)) if now > was => faults.push(FieldError::invalid(
-            "spec.activeDeadlineSeconds",
-            now.into(),
-            format!("must be less than or equal to previous value {was}"),
-        )),
-        (Some(_), None) => faults.push(FieldError::invalid(
-            "spec.activeDeadlineSeconds",
-            Value::Null,
-            "must not update from a positive integer to nil value",
-        )),
+    match old {
+        Some(old) => update(&now, &Field::of(old, "spec"), faults),
+        None if now.at("ephemeralContainers").items().next().is_some() => {
+            faults.forbidden(&now.at("ephemeralContainers"), "cannot be set on create");
+        }
+        None => {}
+    }
+}
+
+fn trimmed(image: &Field<'_>, faults: &mut Faults) {
+    if image.text() != image.text().trim() {
+        faults.invalid(image, "must not have leading or trailing whitespace");
+    }
+}
+
+fn update(new: &Field<'_>, old: &Field<'_>, faults: &mut Faults) {
+    for list in ["containers", "initContainers"] {
+        let now = new.at(list);
+        if now.items().count() != old.at(list).items().count() {
+            return faults.forbidden(&now, "pod updates may not add or remove containers");
+        }
+        for image in now.items().map(|each| each.at("image")) {
+            if image.text().is_empty() {
+                faults.required(&image, "");
+            }
+            trimmed(&image, faults);
+        }
+    }
+    let deadline = new.at("activeDeadlineSeconds");
+    match (old.at("activeDeadlineSeconds").number(), deadline.number()) {
+        (_, Some(now)) if !(0..=i64::from(i32::MAX)).contains(&now) => {
+            return faults.range(&deadline, 0, i32::MAX.into());
+        }
+        (Some(was), Some(now)) if now > was => {
+            return faults.invalid(&deadline, "must be less than or equal to previous value");
+        }
+        (Some(_), None) => faults.invalid(&deadline, "must not update from a positive integer to nil value"),
         _ => {}
+    }
+    more_tolerations(&new.at("tolerations"), &old.at("tolerations"), faults);
+    if fixed_part(new.value) != fixed_part(old.value) {
+        faults.forbidden(new, IMMUTABLE);
+    }
+}
+
+/// Tolerations may be added, and of those that are there only the seconds change.
+fn more_tolerations(new: &Field<'_>, old: &Field<'_>, faults: &mut Faults) {
+    let timeless = |toleration: Field<'_>| {
+        let mut toleration = toleration.value.clone();
+        object::remove(&mut toleration, "tolerationSeconds");
+        toleration
+    };
+    let now: Vec<Value> = new.items().map(timeless).collect();
+    if old.items().map(timeless).all(|toleration| now.contains(&toleration)) {
+        tolerations(new, faults);
+    } else {
+        faults.forbidden(new, "existing toleration can not be modified except its tolerationSeconds");
     }
 }
 
 /// The spec without the fields that an update may change. A node is assigned by a binding only.
-fn fixed_part(pod: &Value) -> Value {
-    let mut spec = pod.get("spec").cloned().unwrap_or(Value::Null);
+fn fixed_part(spec: &Value) -> Value {
+    let mut spec = spec.clone();
     for field in ["activeDeadlineSeconds", "tolerations"] {
         object::remove(&mut spec, field);
     }
@@ -55,71 +99,83 @@ fn fixed_part(pod: &Value) -> Value {
     spec
 }
 
-/// The template of a workload.
-pub(super) fn template(of: &Value, faults: &mut Faults) {
-    let template = Field::of(of, "spec.template");
-    for (field, rule) in [("labels", metadata::labels as fn(&_, &mut _)), ("annotations", metadata::annotations)] {
-        let value = template.at("metadata").at(field).value;
-        rule(&Field { path: format!("{}.{field}", template.path), value }, faults);
+/// The template of a workload, at a path such as `spec.template`.
+pub(super) fn template(template: &Field<'_>, faults: &mut Faults) {
+    let of_metadata = |field: &str| {
+        // The real server names them without `metadata`.
+        template.at("metadata").at(field).under(format!("{}.{field}", template.path))
+    };
+    labels(&of_metadata("labels"), faults);
+    annotations(&of_metadata("annotations"), faults);
+    let of = template.at("spec");
+    spec(&of, false, faults);
+    if of.at("ephemeralContainers").items().next().is_some() {
+        faults.forbidden(&of.at("ephemeralContainers"), "ephemeral containers not allowed in pod template");
     }
-    spec(&template.at("spec"), faults);
 }
 
-fn spec(spec: &Field<'_>, faults: &mut Faults) {
-    let containers = spec.at("containers");
-    if containers.items().next().is_none() {
-        faults.required(&containers, "");
+fn spec(spec: &Field<'_>, of_pod: bool, faults: &mut Faults) {
+    let named = volumes(&spec.at("volumes"), faults);
+    containers::containers(spec, &named, Grace(spec.at("terminationGracePeriodSeconds").number()), faults);
+    if spec.at("hostNetwork").value == true {
+        host_network(&spec.at("containers"), of_pod, faults);
     }
-    let mut volumes = Vec::new();
-    for volume in spec.at("volumes").items() {
-        name(&volume.at("name"), &mut volumes, faults);
+    faults.one_of(&spec.at("restartPolicy"), &["Always", "OnFailure", "Never"]);
+    faults.one_of(&spec.at("dnsPolicy"), &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]);
+    labels(&spec.at("nodeSelector"), faults);
+    named_by(spec, &["serviceAccountName", "nodeName"], subdomain_faults, faults);
+    if spec.at("activeDeadlineSeconds").is_set() {
+        faults.range(&spec.at("activeDeadlineSeconds"), 1, i32::MAX.into());
     }
-    let mut names = Vec::new();
-    for list in ["initContainers", "containers"] {
-        for each in spec.at(list).items() {
-            container(&each, &mut names, &volumes, faults);
+    named_by(spec, &["hostname", "subdomain"], label_faults, faults);
+    tolerations(&spec.at("tolerations"), faults);
+    named_by(spec, &["priorityClassName", "runtimeClassName"], subdomain_faults, faults);
+    if spec.at("preemptionPolicy").is_set() {
+        faults.one_of(&spec.at("preemptionPolicy"), &["PreemptLowerPriority", "Never"]);
+    }
+}
+
+/// Fields that may be left out, and else are names.
+fn named_by(spec: &Field<'_>, fields: &[&str], rule: fn(&str) -> Vec<String>, faults: &mut Faults) {
+    for name in fields.iter().map(|field| spec.at(field)).filter(|name| !name.text().is_empty()) {
+        faults.each(&name, rule(name.text()));
+    }
+}
+
+/// On the node's own network a container's port is the node's.
+fn host_network(containers: &Field<'_>, of_pod: bool, faults: &mut Faults) {
+    for port in containers.items().flat_map(|container| container.at("ports").items()) {
+        let (host, own) = (port.at("hostPort"), port.at("containerPort"));
+        let left_open = !of_pod && host.number().unwrap_or_default() == 0;
+        if !left_open && host.number() != own.number() {
+            faults.invalid(&host, "must match `containerPort` when `hostNetwork` is true");
         }
     }
-    let deadline = spec.at("activeDeadlineSeconds");
-    if deadline.is_set() {
-        faults.range(&deadline, 1, i32::MAX.into());
-    }
-    faults.one_of(&spec.at("restartPolicy"), &["Always", "Never", "OnFailure"]);
 }
 
-/// A name that is a label and is not among those `seen`.
-fn name<'a>(name: &Field<'a>, seen: &mut Vec<&'a str>, faults: &mut Faults) {
-    let wrong = label_faults(name.text());
-    if name.text().is_empty() {
-        faults.required(name, "");
-    } else if !wrong.is_empty() {
-        faults.each(name, wrong);
-    } else if seen.contains(&name.text()) {
-        faults.duplicate(name);
-    }
-    seen.push(name.text());
-}
-
-fn container<'a>(of: &Field<'a>, names: &mut Vec<&'a str>, volumes: &[&str], faults: &mut Faults) {
-    name(&of.at("name"), names, faults);
-    let image = of.at("image");
-    if image.text().is_empty() {
-        faults.required(&image, "");
-    } else if image.text() != image.text().trim() {
-        faults.invalid(&image, "must not have leading or trailing whitespace");
-    }
-    faults.one_of(&of.at("imagePullPolicy"), &["Always", "IfNotPresent", "Never"]);
-    for port in of.at("ports").items() {
-        faults.range(&port.at("containerPort"), 1, 65_535);
-    }
-    for env in of.at("env").items() {
-        if env.at("name").text().is_empty() {
-            faults.required(&env.at("name"), "");
+fn tolerations(tolerations: &Field<'_>, faults: &mut Faults) {
+    for each in tolerations.items() {
+        let (key, operator, value, effect) = (each.at("key"), each.at("operator"), each.at("value"), each.at("effect"));
+        if !key.text().is_empty() {
+            faults.each(&key, label_key_faults(key.text()));
+        } else if operator.text() != "Exists" {
+            let why = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            faults.invalid_text(&operator, why);
         }
-    }
-    for mount in of.at("volumeMounts").items() {
-        if !volumes.contains(&mount.at("name").text()) {
-            faults.invalid(&mount.at("name"), "not found");
+        if each.at("tolerationSeconds").is_set() && effect.text() != "NoExecute" {
+            faults.invalid_text(&effect, "effect must be 'NoExecute' when `tolerationSeconds` is set");
+        }
+        let shown = value.under(operator.path.as_str());
+        match operator.text() {
+            "Exists" if !shown.text().is_empty() => {
+                faults.invalid(&shown, "value must be empty when `operator` is 'Exists'")
+            }
+            "Exists" => {}
+            "" | "Equal" => faults.each(&shown, label_value_faults(shown.text())),
+            _ => faults.one_of(&operator, &["Equal", "Exists"]),
+        }
+        if !effect.text().is_empty() {
+            faults.one_of(&effect, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
         }
     }
 }

@@ -2,114 +2,166 @@
 
 use serde_json::Value;
 
-use super::{Faults, immutable, not_negative, pods};
+use super::metadata::label_selector;
+use super::{Faults, Field, immutable, pods};
 use crate::api::object;
 use crate::api::resources::ResourceType;
 use crate::api::selector::LabelSelector;
 use crate::api::status::FieldError;
 
+const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', \
+    regex used for validation is '[0-9]+%')";
+
+/// Deployments, ReplicaSets, StatefulSets and DaemonSets.
 pub(super) fn workload(resource: &ResourceType, new: &Value, old: Option<&Value>, faults: &mut Faults) {
-    for field in ["replicas", "minReadySeconds", "revisionHistoryLimit"] {
-        not_negative(new, field, faults);
+    let spec = Field::of(new, "spec");
+    faults.not_negative(&spec.at("replicas"));
+    if resource.plural != "deployments" {
+        faults.not_negative(&spec.at("minReadySeconds"));
     }
-    selector(new, faults);
-    let labels = new.pointer("/spec/template/metadata/labels");
-    let selects = new
-        .pointer("/spec/selector")
-        .is_some_and(|s| LabelSelector::from_object(s).is_ok_and(|s| s.matches(labels.and_then(Value::as_object))));
-    if !selects {
-        faults.push(FieldError::invalid(
-            "spec.template.metadata.labels",
-            labels.cloned().unwrap_or(Value::Null),
-            "`selector` does not match template `labels`",
-        ));
-    }
-    pods::template(new, faults);
-    if object::text(new, "/spec/template/spec/restartPolicy").is_some_and(|p| p != "Always") {
-        let policy = new.pointer("/spec/template/spec/restartPolicy").cloned().unwrap_or(Value::Null);
-        faults.push(FieldError::not_supported("spec.template.spec.restartPolicy", policy, &["Always"]));
-    }
-    if new.pointer("/spec/template/spec/activeDeadlineSeconds").is_some_and(|d| !d.is_null()) {
-        faults.push(FieldError::forbidden(
-            "spec.template.spec.activeDeadlineSeconds",
-            "activeDeadlineSeconds in ReplicaSet is not Supported",
-        ));
+    let before = faults.count();
+    selector(&spec.at("selector"), &resource.singular, faults);
+    if faults.count() > before && spec.at("selector").is_set() && !selects_all(&spec) {
+        let fault = FieldError::invalid("spec.selector", Value::Null, "invalid label selector");
+        faults.push(fault.showing(shown(&spec.at("selector"))));
+    } else {
+        template(&spec, &resource.kind, faults);
     }
     if resource.plural == "deployments" {
-        strategy(new, faults);
+        strategy(&spec.at("strategy"), faults);
+        faults.not_negative(&spec.at("minReadySeconds"));
+        faults.not_negative(&spec.at("revisionHistoryLimit"));
+        deadline(&spec, faults);
     }
     immutable("spec.selector", new, old, faults);
 }
 
-fn selector(new: &Value, faults: &mut Faults) {
-    match new.pointer("/spec/selector") {
-        None => faults.push(FieldError::required("spec.selector", "")),
-        Some(selector) => {
-            if let Err(fault) = LabelSelector::from_object(selector) {
-                faults.push(FieldError::invalid("spec.selector", selector.clone(), fault));
-            } else if LabelSelector::from_object(selector).is_ok_and(|s| s.is_empty()) {
-                faults.push(FieldError::invalid(
-                    "spec.selector",
-                    selector.clone(),
-                    "empty selector is invalid for deployment",
-                ));
-            }
+fn selects_all(spec: &Field<'_>) -> bool {
+    spec.at("selector").at("matchLabels").is_empty() && spec.at("selector").at("matchExpressions").is_empty()
+}
+
+fn selector(selector: &Field<'_>, kind: &str, faults: &mut Faults) {
+    if !selector.is_set() {
+        return faults.required(selector, "");
+    }
+    label_selector(selector, faults);
+    if selector.at("matchLabels").is_empty() && selector.at("matchExpressions").is_empty() {
+        // ReplicaSets are told of deployments too.
+        let kind = if kind == "replicaset" { "deployment" } else { kind };
+        faults.invalid(selector, format!("empty selector is invalid for {kind}"));
+    }
+}
+
+/// A selector as the real server shows it: the labels first.
+fn shown(selector: &Field<'_>) -> String {
+    let part = |name: &str| {
+        let part = selector.at(name);
+        (!part.is_empty()).then(|| format!("{name:?}:{}", part.value))
+    };
+    format!("{{{}}}", ["matchLabels", "matchExpressions"].into_iter().filter_map(part).collect::<Vec<_>>().join(","))
+}
+
+/// Labels that the selector selects, and pods that are always restarted.
+fn template(spec: &Field<'_>, kind: &str, faults: &mut Faults) {
+    let template = spec.at("template");
+    let labels = template.at("metadata").at("labels");
+    let selector = spec.at("selector").value;
+    let matched = match kind {
+        "ReplicationController" => selector.as_object().map(LabelSelector::from_map),
+        _ => LabelSelector::from_object(selector).ok().filter(|_| selector.is_object()),
+    };
+    if !matched.is_some_and(|selector| selector.matches(labels.value.as_object())) {
+        faults.invalid(&labels, "`selector` does not match template `labels`");
+    }
+    pods::template(&template, faults);
+    let of = template.at("spec");
+    faults.one_of(&of.at("restartPolicy"), &["Always"]);
+    if of.at("activeDeadlineSeconds").is_set() {
+        let kind = if kind == "Deployment" { "ReplicaSet" } else { kind };
+        let why = format!("activeDeadlineSeconds in {kind} is not Supported");
+        faults.forbidden(&of.at("activeDeadlineSeconds"), &why);
+    }
+}
+
+fn strategy(strategy: &Field<'_>, faults: &mut Faults) {
+    let rolling = strategy.at("rollingUpdate");
+    match strategy.at("type").text() {
+        "RollingUpdate" => rolling_update(&rolling, faults),
+        "Recreate" if rolling.is_set() => {
+            faults.forbidden(&rolling, "may not be specified when strategy `type` is 'Recreate'");
+        }
+        "Recreate" => {}
+        other => {
+            let fault = FieldError::not_supported(strategy.path.as_str(), other.into(), &["Recreate", "RollingUpdate"]);
+            let rolling = match rolling.value {
+                Value::Null => "null".to_owned(),
+                _ => {
+                    let number = |field: &str| match rolling.at(field).value {
+                        Value::Null => "0".to_owned(),
+                        set => set.to_string(),
+                    };
+                    format!("{{\"MaxUnavailable\":{},\"MaxSurge\":{}}}", number("maxUnavailable"), number("maxSurge"))
+                }
+            };
+            faults.push(fault.showing(format!("{{\"Type\":{other:?},\"RollingUpdate\":{rolling}}}")));
         }
     }
 }
 
-fn strategy(new: &Value, faults: &mut Faults) {
-    let kind = object::text(new, "/spec/strategy/type").unwrap_or_default();
-    if !matches!(kind, "Recreate" | "RollingUpdate") {
-        faults.push(FieldError::not_supported("spec.strategy.type", kind.into(), &["Recreate", "RollingUpdate"]));
+fn rolling_update(rolling: &Field<'_>, faults: &mut Faults) {
+    let (fewer, more) = (rolling.at("maxUnavailable"), rolling.at("maxSurge"));
+    int_or_percent(&fewer, faults);
+    int_or_percent(&more, faults);
+    if number(&fewer) == 0 && number(&more) == 0 {
+        faults.invalid(&fewer, "may not be 0 when `maxSurge` is 0");
     }
-    let rolling = new.pointer("/spec/strategy/rollingUpdate").filter(|r| !r.is_null());
-    if kind == "Recreate" && rolling.is_some() {
-        faults.push(FieldError::forbidden(
-            "spec.strategy.rollingUpdate",
-            "may not be specified when strategy `type` is 'Recreate'",
-        ));
+    if percent(&fewer).is_some_and(|percent| percent > 100) {
+        faults.invalid(&fewer, "must not be greater than 100%");
     }
-    let zero = |field: &str| {
-        let value = rolling.and_then(|r| r.get(field));
-        value.is_some_and(|v| v.as_i64() == Some(0) || v.as_str() == Some("0%"))
-    };
-    if kind == "RollingUpdate" && zero("maxSurge") && zero("maxUnavailable") {
-        faults.push(FieldError::invalid(
-            "spec.strategy.rollingUpdate.maxUnavailable",
-            0.into(),
-            "may not be 0 when `maxSurge` is 0",
-        ));
+}
+
+fn int_or_percent(of: &Field<'_>, faults: &mut Faults) {
+    faults.not_negative(of);
+    if of.value.is_string() && percent(of).is_none() {
+        faults.invalid(of, PERCENT);
     }
-    let deadline = object::number(new, "/spec/progressDeadlineSeconds").unwrap_or_default();
-    if deadline <= object::number(new, "/spec/minReadySeconds").unwrap_or_default() {
-        faults.push(FieldError::invalid(
-            "spec.progressDeadlineSeconds",
-            deadline.into(),
-            "must be greater than minReadySeconds",
-        ));
+}
+
+fn percent(of: &Field<'_>) -> Option<i64> {
+    let digits = of.text().strip_suffix('%')?;
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+/// The number of pods or percents; 0 where it can't be read.
+fn number(of: &Field<'_>) -> i64 {
+    of.number().or_else(|| percent(of)).or_else(|| of.text().parse().ok()).unwrap_or_default()
+}
+
+fn deadline(spec: &Field<'_>, faults: &mut Faults) {
+    let deadline = spec.at("progressDeadlineSeconds");
+    faults.not_negative(&deadline);
+    let ready = spec.at("minReadySeconds").number().unwrap_or_default();
+    if deadline.number().is_some_and(|seconds| seconds <= ready) {
+        faults.invalid(&deadline, "must be greater than minReadySeconds");
     }
 }
 
 pub(super) fn replication_controller(new: &Value, faults: &mut Faults) {
-    not_negative(new, "replicas", faults);
-    let selector = object::map(new, "/spec/selector");
-    if selector.is_none_or(serde_json::Map::is_empty) {
-        faults.push(FieldError::required("spec.selector", ""));
+    let spec = Field::of(new, "spec");
+    faults.not_negative(&spec.at("minReadySeconds"));
+    if spec.at("selector").is_empty() {
+        faults.required(&spec.at("selector"), "");
     }
-    let labels = object::map(new, "/spec/template/metadata/labels");
-    if selector.is_some_and(|s| !LabelSelector::from_map(s).matches(labels)) {
-        faults.push(FieldError::invalid(
-            "spec.template.metadata.labels",
-            labels.cloned().map_or(Value::Null, Value::Object),
-            "`selector` does not match template `labels`",
-        ));
+    faults.not_negative(&spec.at("replicas"));
+    if spec.at("template").is_set() {
+        template(&spec, "ReplicationController", faults);
+    } else {
+        faults.required(&spec.at("template"), "");
     }
-    pods::template(new, faults);
 }
 
 pub(super) fn job(new: &Value, old: Option<&Value>, faults: &mut Faults) {
-    pods::template(new, faults);
+    pods::template(&Field::of(new, "spec.template"), faults);
     let policy = object::text(new, "/spec/template/spec/restartPolicy").unwrap_or_default();
     if !matches!(policy, "OnFailure" | "Never") {
         faults.push(FieldError::required("spec.template.spec.restartPolicy", "valid values: \"OnFailure\", \"Never\""));
