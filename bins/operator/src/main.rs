@@ -6,7 +6,6 @@ mod args;
 mod log;
 mod providers;
 mod signals;
-mod templates;
 mod wire;
 
 use args::Args;

@@ -3,7 +3,6 @@
 use crate::args::Args;
 use crate::providers;
 use crate::signals::Signals;
-use crate::templates;
 use keeper_api::Defaults;
 use keeper_controller::{AlertIntake, Controller, IntakeError, Settings};
 use keeper_image::{Credentials, RegistryClient, RegistryConfig, TagWatcher};
@@ -41,7 +40,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let tags = TagWatcher::new(Arc::new(registry(&args)?), args.registry_interval);
 
     let mut metrics = Registry::with_prefix("canary_keeper");
-    let controller = Controller::new(client, settings(&args)?, tags, Arc::new(signals), &mut metrics);
+    let controller = Controller::new(client, settings(&args), tags, Arc::new(signals), &mut metrics);
     let intake: Arc<dyn Receive> = Arc::new(Alerts(controller.intake()));
     let mut door = Door::new(authenticator, Limits::default()).metrics(&mut metrics).route("/alerts", intake);
     if let Some(tls) = tls {
@@ -109,7 +108,7 @@ fn registry(args: &Args) -> Result<RegistryClient> {
     Ok(client.with_credentials(credentials))
 }
 
-fn settings(args: &Args) -> Result<Settings> {
+fn settings(args: &Args) -> Settings {
     let plan = Plan {
         look_interval: args.look_interval,
         launch_deadline: args.launch_deadline,
@@ -120,7 +119,7 @@ fn settings(args: &Args) -> Result<Settings> {
     };
     let mut settings = Settings {
         namespaces: args.namespaces.clone(),
-        defaults: Defaults { plan, templates: templates::templates(args)?, ..Defaults::default() },
+        defaults: Defaults { plan, ..Defaults::default() },
         allowed_repositories: args.allowed_repositories.clone(),
         canary_grace: args.canary_grace,
         ..Settings::default()
@@ -129,7 +128,7 @@ fn settings(args: &Args) -> Result<Settings> {
     if let Ok(host) = std::env::var("HOSTNAME") {
         settings.instance = host;
     }
-    Ok(settings)
+    settings
 }
 
 /// The signal for one check, used as the check says.

@@ -45,7 +45,6 @@ mod observe;
 mod reconcile;
 mod records;
 mod registry;
-mod resource;
 mod show;
 mod signals;
 mod view;

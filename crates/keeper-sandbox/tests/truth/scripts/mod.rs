@@ -1,5 +1,6 @@
 //! All scripts.
 
+mod containers;
 mod custom;
 mod deletion;
 mod every;
@@ -33,6 +34,9 @@ pub(crate) fn all() -> Vec<Script> {
         validation::metadata(),
         validation::workloads(),
         validation::pods(),
+        containers::containers(),
+        containers::pod_fields(),
+        containers::templates(),
         validation::services(),
         validation::others(),
         validation::creates(),

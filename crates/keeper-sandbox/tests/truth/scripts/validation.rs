@@ -23,7 +23,7 @@ fn with(mut body: Value, pointer: &str, value: Value) -> Value {
     body
 }
 
-fn each(script: &mut Script, path: &str, body: &Value, changes: Vec<(&str, Value)>) {
+pub(crate) fn each(script: &mut Script, path: &str, body: &Value, changes: Vec<(&str, Value)>) {
     for (pointer, value) in changes {
         script.post(format!("{path}?dryRun=All"), with(body.clone(), pointer, value));
     }
