@@ -82,6 +82,10 @@ pub(crate) struct Args {
     #[arg(long, value_parser = pair, value_name = "NAME=URL")]
     pub(crate) prometheus: Vec<(String, String)>,
 
+    /// A folder of checks that workloads may name, a file each (a mounted ConfigMap, say); read when the operator starts.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) check_templates: Option<PathBuf>,
+
     /// How often a running canary is looked at.
     #[arg(long, default_value = "5s", value_parser = duration, value_name = "DURATION")]
     pub(crate) look_interval: Duration,

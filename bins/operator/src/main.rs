@@ -6,6 +6,7 @@ mod args;
 mod log;
 mod providers;
 mod signals;
+mod templates;
 mod wire;
 
 use args::Args;

@@ -97,6 +97,8 @@ impl Signals {
             no_data: match check.no_data {
                 checks::NoData::Unknown => NoData::Unknown,
                 checks::NoData::Zero => NoData::Zero,
+                checks::NoData::Healthy => NoData::Healthy,
+                checks::NoData::Unhealthy => NoData::Unhealthy,
             },
         };
         let server = self.prometheus.get(check.provider.as_deref())?;

@@ -3,6 +3,7 @@
 use crate::args::Args;
 use crate::providers;
 use crate::signals::Signals;
+use crate::templates;
 use keeper_api::Defaults;
 use keeper_controller::{AlertIntake, Controller, IntakeError, Settings};
 use keeper_image::{Credentials, RegistryClient, RegistryConfig, TagWatcher};
@@ -40,7 +41,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let tags = TagWatcher::new(Arc::new(registry(&args)?), args.registry_interval);
 
     let mut metrics = Registry::with_prefix("canary_keeper");
-    let controller = Controller::new(client, settings(&args), tags, Arc::new(signals), &mut metrics);
+    let controller = Controller::new(client, settings(&args)?, tags, Arc::new(signals), &mut metrics);
     let intake: Arc<dyn Receive> = Arc::new(Alerts(controller.intake()));
     let mut door = Door::new(authenticator, Limits::default()).metrics(&mut metrics).route("/alerts", intake);
     if let Some(tls) = tls {
@@ -108,7 +109,7 @@ fn registry(args: &Args) -> Result<RegistryClient> {
     Ok(client.with_credentials(credentials))
 }
 
-fn settings(args: &Args) -> Settings {
+fn settings(args: &Args) -> Result<Settings> {
     let plan = Plan {
         look_interval: args.look_interval,
         launch_deadline: args.launch_deadline,
@@ -119,7 +120,7 @@ fn settings(args: &Args) -> Settings {
     };
     let mut settings = Settings {
         namespaces: args.namespaces.clone(),
-        defaults: Defaults { plan, ..Defaults::default() },
+        defaults: Defaults { plan, templates: templates::templates(args)?, ..Defaults::default() },
         allowed_repositories: args.allowed_repositories.clone(),
         canary_grace: args.canary_grace,
         ..Settings::default()
@@ -128,7 +129,7 @@ fn settings(args: &Args) -> Settings {
     if let Ok(host) = std::env::var("HOSTNAME") {
         settings.instance = host;
     }
-    settings
+    Ok(settings)
 }
 
 /// The signal for one check, used as the check says.

@@ -1,5 +1,5 @@
 use crate::annotations::{Annotations, commands, paused};
-use crate::checks::{self, Check};
+use crate::checks::{self, Check, Templates};
 use crate::invalid::Invalid;
 use crate::spans::Spans;
 use crate::{containers, keys, matchers};
@@ -15,11 +15,13 @@ pub struct Defaults {
     pub plan: Plan,
     /// The most bytes of any one annotation that is read. Default 16 KiB; the API server takes 256 KiB in all.
     pub max_annotation: usize,
+    /// The checks that have names. Default: none.
+    pub templates: Templates,
 }
 
 impl Default for Defaults {
     fn default() -> Self {
-        Self { plan: Plan::default(), max_annotation: 16 * 1024 }
+        Self { plan: Plan::default(), max_annotation: 16 * 1024, templates: Templates::default() }
     }
 }
 
@@ -56,7 +58,7 @@ pub fn read(object: &Value, defaults: &Defaults) -> Result<Wish, Invalid> {
     let annotations = Annotations::of(object, defaults.max_annotation);
     annotations.refuse_unknown()?;
     let mut listed = match annotations.text(keys::CHECKS)? {
-        Some(text) => checks::read_annotation(text, object)?,
+        Some(text) => checks::read_annotation(text, object, &defaults.templates)?,
         None => checks::Checks::default(),
     };
     let matchers = annotations.text(keys::ALERT_MATCHERS)?.map(matchers::read).transpose()?;

@@ -199,7 +199,19 @@ fn what_cannot_work_is_refused_with_the_field() {
         (with("/spec/maxIncubation", json!("30s")), "spec.maxIncubation", "must not be shorter than incubation"),
         (with("/spec/onInconclusive", json!("promote")), "spec.onInconclusive", "Unsupported value"),
         (with("/spec/metric", json!([])), "spec.metric", "unknown field"),
-        (check(json!({ "threshold": 1 })), "spec.metrics[0].kind", "Required value"),
+        (check(json!({ "interval": "5s" })), "spec.metrics[0].kind", "a check needs kind, or template"),
+        (check(json!({ "kind": "job", "template": "a" })), "spec.metrics[0].kind", "and so does template"),
+        (
+            check(json!({ "template": "a", "threshold": 1 })),
+            "spec.metrics[0].threshold",
+            "of kind httpErrorRate, latencyShare alone",
+        ),
+        (check(json!({ "template": "a", "with": { "b": 1 } })), "spec.metrics[0].with.b", "must be of type string"),
+        (
+            check(json!({ "kind": "query", "query": "up", "max": 1, "with": {} })),
+            "spec.metrics[0].with",
+            "belongs to template",
+        ),
         (check(json!({ "kind": "mood" })), "spec.metrics[0].kind", "Unsupported value"),
         (check(json!({ "kind": "httpErrorRate", "treshold": 1 })), "spec.metrics[0].treshold", "unknown field"),
         (
@@ -236,7 +248,7 @@ fn what_cannot_work_is_refused_with_the_field() {
         (check(json!({ "kind": "query", "max": 1 })), "spec.metrics[0].query", "a check of kind query needs it"),
         (check(json!({ "kind": "query", "query": "up" })), "spec.metrics[0].max", "needs min or max"),
         (query(json!({ "min": 2 })), "spec.metrics[0].max", "must not be less than min"),
-        (query(json!({ "noData": "healthy" })), "spec.metrics[0].noData", "Unsupported value"),
+        (query(json!({ "noData": "fine" })), "spec.metrics[0].noData", "Unsupported value"),
         (query(json!({ "interval": 30 })), "spec.metrics[0].interval", "must be of type string"),
         (query(json!({ "failureLimit": -1 })), "spec.metrics[0].failureLimit", "should be greater than or equal to 0"),
         (query(json!({ "name": "-" })), "spec.metrics[0].name", "should match"),
@@ -292,6 +304,14 @@ fn what_cannot_work_is_refused_with_the_field() {
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
     println!("{} wrong Canaries, each refused with its field", cases.len());
+}
+
+#[test]
+fn a_check_may_be_named() {
+    let Some(server) = Server::find() else { return };
+    let item = json!({ "template": "errors", "with": { "percent": "0.5" }, "name": "edge", "interval": "30s" });
+    let served = server.create(&check(item.clone())).unwrap();
+    assert_eq!(served["spec"]["metrics"][0], item);
 }
 
 #[test]

@@ -179,9 +179,13 @@ fn queries() {
         "[0].max",
         "1 is less than min, 2: nothing would ever be healthy",
     );
-    check_err("- {kind: query, query: a, max: 1, noData: healthy}", "[0].noData", "\"healthy\" is not valid");
+    check_err("- {kind: query, query: a, max: 1, noData: fine}", "[0].noData", "\"fine\" is not valid");
     check_err("- {kind: query, query: a, max: 1, window: 0s}", "[0].window", "\"0s\" is not within 1s to 86400s");
-    check_err("- {kind: query, query: 'a{{pod}}', max: 1}", "[0].query", "\"pod\" can't stand in double braces");
+    check_err(
+        "- {kind: query, query: 'a{{service}}', max: 1}",
+        "[0].query",
+        "\"service\" can't stand in double braces",
+    );
     check_err("- {kind: query, query: 'a{{', max: 1}", "[0].query", "\"\" can't stand in double braces");
     let long = format!("- {{kind: query, query: {}, max: 1}}", "a".repeat(5_000));
     check_err(&long, "[0].query", "is 5000 bytes long, at most 4096 are taken");

@@ -4,10 +4,10 @@
 use crate::clone;
 use crate::context::Context;
 use crate::error::ClusterError;
-use crate::gathered::Gathered;
+use crate::gathered::{Front, Gathered, Made, Promotion};
 use crate::memory::{Memory, Own};
-use crate::names::canary_name;
 use crate::records;
+use crate::resource::{self, Resource};
 use crate::show::Face;
 use keeper_rollout::{Afresh, Order, Read, Record, Refusal, Refused, Revision, RunId, State, Step, Stored};
 use kube::ResourceExt;
@@ -37,7 +37,7 @@ pub(crate) async fn carry_out(
             Order::Read(Afresh::Production) => Outcome::Again(Read::Production),
             Order::Read(Afresh::Record) => Outcome::Again(Read::Record),
             Order::Preflight { revision, run } => preflight(context, gathered, revision, run, memory).await?,
-            Order::Record(record) => write_record(context, gathered, record, memory).await?,
+            Order::Record(record) => write_record(context, gathered, record, step, memory).await?,
             Order::CreateCanary { revision, run } => create(context, gathered, revision, run, memory).await?,
             Order::DeleteCanary(uid) => delete(context, gathered, uid.as_str(), memory).await?,
             Order::Promote { revision, run, .. } => promote(context, gathered, revision, run, face, memory).await?,
@@ -54,20 +54,22 @@ pub(crate) async fn carry_out(
 /// the raised version, must be told to roll out. Only while its version is the one noted in the promotion itself, so that
 /// it is done once whoever does it.
 async fn roll_out(context: &Context, gathered: &Gathered, memory: &mut Memory) -> Result<Outcome, ClusterError> {
-    let Stored::Readable(record) = &gathered.stored else { return Ok(Outcome::Done) };
+    let (Front::Annotations(_), Stored::Readable(record)) = (&gathered.front, &gathered.stored) else {
+        return Ok(Outcome::Done);
+    };
     let State::Promoting(run, _) = &record.state else { return Ok(Outcome::Done) };
     let accepted = |workload: &DynamicObject| {
         workload.labels().get(keeper_api::keys::RUN_LABEL).map(String::as_str) == Some(run.id.as_str())
     };
-    if !accepted(&gathered.workload) || clone::roll_out(&gathered.workload).is_none() {
+    if !accepted(&gathered.subject) || clone::roll_out(&gathered.subject).is_none() {
         return Ok(Outcome::Done);
     }
     let cluster = &context.shared.cluster;
-    let Some(now) = cluster.workload(&gathered.key).await?.filter(accepted) else { return Ok(Outcome::Soon) };
+    let Some(now) = cluster.subject(&gathered.key).await?.filter(accepted) else { return Ok(Outcome::Soon) };
     let Some(request) = clone::roll_out(&now) else { return Ok(Outcome::Soon) };
     match cluster.instantiate(&gathered.key, &request).await {
         Ok(rolled) => {
-            memory.workload.wrote(gathered.workload.resource_version(), rolled);
+            memory.workload.wrote(gathered.subject.resource_version(), rolled);
             Ok(Outcome::Done)
         }
         Err(ClusterError::Conflict { .. }) => Ok(Outcome::Soon),
@@ -88,27 +90,84 @@ async fn preflight(
     run: &RunId,
     memory: &mut Memory,
 ) -> Result<Outcome, ClusterError> {
-    if !context.shared.take_place(&gathered.key, &gathered.services) {
-        return Ok(Outcome::Soon);
-    }
-    let made = clone::rehearsal(gathered, revision, run)
-        .and_then(|patch| Ok((patch, canary(context, gathered, revision, run)?)));
-    let (patch, pod) = match made {
-        Ok(made) => made,
+    let promotion = match rehearsal(context, gathered, revision, run).await? {
+        Ok(promotion) => promotion,
         Err(message) => return Ok(refuse(memory, Refused::Preflight, message)),
     };
     let cluster = &context.shared.cluster;
-    if let Err(error) = cluster.patch_workload(&gathered.key, &patch, true).await {
+    let patch = match promotion {
+        Promotion::Patch(patch) => patch,
+        // Without production there is no canary either.
+        Promotion::Create(production) => {
+            return match cluster.create_workload(&production, true).await {
+                Ok(_) => Ok(Outcome::Done),
+                Err(error) => refused(memory, Refused::Preflight, error),
+            };
+        }
+    };
+    if !context.shared.take_place(&gathered.key, &gathered.services) {
+        return Ok(Outcome::Soon);
+    }
+    let canary = match gathered.canary(context, revision, run) {
+        Ok(canary) => canary,
+        Err(message) => return Ok(refuse(memory, Refused::Preflight, message)),
+    };
+    if let Err(error) = cluster.patch_workload(&gathered.production(), &patch, true).await {
         return refused(memory, Refused::Preflight, error);
     }
-    match cluster.create_canary(&pod, true).await {
+    match cluster.create_canary(&canary, &gathered.canary_kind(), true).await {
         Ok(_) => Ok(Outcome::Done),
         Err(error) => refused(memory, Refused::Preflight, error),
     }
 }
 
-fn canary(context: &Context, gathered: &Gathered, revision: &Revision, run: &RunId) -> Result<DynamicObject, String> {
-    clone::pod(context, gathered, revision, run)
+/// The promotion as it is tried beforehand.
+async fn rehearsal(
+    context: &Context,
+    gathered: &Gathered,
+    revision: &Revision,
+    run: &RunId,
+) -> Result<Made<Promotion>, ClusterError> {
+    match &gathered.front {
+        Front::Annotations(front) => Ok(clone::rehearsal(gathered, front, revision, run).map(Promotion::Patch)),
+        Front::Resource(resource) => {
+            // Our watch keeps a part of production only.
+            let production = context.shared.cluster.subject(&gathered.production()).await?;
+            let made = whole_promotion(context, gathered, resource, production.as_ref(), revision, run).await?;
+            Ok(made.map(|promotion| match promotion {
+                Promotion::Patch(patch) => Promotion::Patch(clone::of_any_version(patch)),
+                create @ Promotion::Create(_) => create,
+            }))
+        }
+    }
+}
+
+async fn whole_promotion(
+    context: &Context,
+    gathered: &Gathered,
+    resource: &Resource,
+    production: Option<&DynamicObject>,
+    revision: &Revision,
+    run: &RunId,
+) -> Result<Made<Promotion>, ClusterError> {
+    let replicas_are_others = match production {
+        Some(_) if resource.says_replicas() => autoscaled(context, gathered).await?,
+        _ => false,
+    };
+    Ok(resource::make::promotion(gathered, resource, production, revision, run, replicas_are_others))
+}
+
+/// Whether an autoscaler counts production's replicas; in doubt it does.
+async fn autoscaled(context: &Context, gathered: &Gathered) -> Result<bool, ClusterError> {
+    let (namespace, name, _) = gathered.production();
+    match context.shared.cluster.is_autoscaled(&namespace, &name).await {
+        Err(ClusterError::NotFound { .. }) => Ok(false),
+        Err(error @ ClusterError::Refused { .. }) => {
+            tracing::warn!(namespace, %error, "replicas are left as they are: autoscalers can't be seen");
+            Ok(true)
+        }
+        answer => answer,
+    }
 }
 
 fn refuse(memory: &mut Memory, what: Refused, message: String) -> Outcome {
@@ -129,11 +188,16 @@ async fn write_record(
     context: &Context,
     gathered: &Gathered,
     record: &Record,
+    step: &Step,
     memory: &mut Memory,
 ) -> Result<Outcome, ClusterError> {
     let cluster = &context.shared.cluster;
-    let name = canary_name(&gathered.workload);
-    let object = records::write(gathered.record.as_deref(), &gathered.workload, &name, record);
+    let object = match &gathered.front {
+        Front::Annotations(front) => {
+            records::write(front.record.as_deref(), &gathered.subject, &gathered.canary_name(), record)
+        }
+        Front::Resource(resource) => resource::status::with_record(gathered, resource, record, step, memory),
+    };
     match cluster.write_record(&object).await {
         Ok(written) => {
             memory.store_failures = 0;
@@ -144,7 +208,11 @@ async fn write_record(
         }
         Err(ClusterError::Conflict { .. }) => {
             // Our watch may be behind: what the server holds is what the next decision is formed from.
-            if let Some(there) = cluster.record(&gathered.key.0, &name).await? {
+            let there = match &gathered.front {
+                Front::Annotations(_) => cluster.record(&gathered.key.0, &object.name_any()).await?,
+                Front::Resource(_) => cluster.subject(&gathered.key).await?,
+            };
+            if let Some(there) = there {
                 memory.record.wrote(object.resource_version(), there);
             }
             Ok(Outcome::Soon)
@@ -163,16 +231,16 @@ async fn create(
     run: &RunId,
     memory: &mut Memory,
 ) -> Result<Outcome, ClusterError> {
-    let pod = match canary(context, gathered, revision, run) {
-        Ok(pod) => pod,
+    let canary = match gathered.canary(context, revision, run) {
+        Ok(canary) => canary,
         Err(message) => return Ok(refuse(memory, Refused::Create, message)),
     };
-    let cluster = &context.shared.cluster;
-    match cluster.create_canary(&pod, false).await {
+    let (cluster, kind) = (&context.shared.cluster, gathered.canary_kind());
+    match cluster.create_canary(&canary, &kind, false).await {
         Ok(created) => memory.canary.wrote(None, created),
-        // A create whose answer was lost, or a pod that our watch doesn't show yet. Whose it is the core will see.
+        // A create whose answer was lost, or a canary that our watch doesn't show yet. Whose it is the core will see.
         Err(ClusterError::Conflict { .. }) => {
-            if let Some(there) = cluster.canary(&gathered.key.0, &pod.name_any()).await? {
+            if let Some(there) = cluster.canary(&gathered.key.0, &canary.name_any(), &kind).await? {
                 memory.canary.wrote(None, there);
             }
         }
@@ -187,13 +255,13 @@ async fn delete(
     uid: &str,
     memory: &mut Memory,
 ) -> Result<Outcome, ClusterError> {
-    let (namespace, name) = (&gathered.key.0, canary_name(&gathered.workload));
+    let (namespace, name, kind) = (&gathered.key.0, gathered.canary_name(), gathered.canary_kind());
     let cluster = &context.shared.cluster;
-    match cluster.delete_canary(namespace, &name, uid).await {
+    match cluster.delete_canary(namespace, &name, &kind, uid).await {
         Ok(()) | Err(ClusterError::NotFound { .. }) => {}
         // Another pod has the name now, or the server was in two minds about this one: only a look tells.
         Err(ClusterError::Conflict { .. }) => {
-            let there = cluster.canary(namespace, &name).await?;
+            let there = cluster.canary(namespace, &name, &kind).await?;
             if there.is_some_and(|there| there.uid().as_deref() == Some(uid)) {
                 return Ok(Outcome::Soon);
             }
@@ -212,16 +280,33 @@ async fn promote(
     face: Option<&Face>,
     memory: &mut Memory,
 ) -> Result<Outcome, ClusterError> {
-    // Only where annotations are there can some be added one by one.
-    let annotated = !gathered.workload.annotations().is_empty();
-    let shown = face.filter(|_| annotated).map_or(Value::Null, Face::annotations);
-    let patch = match clone::promotion(gathered, revision, run, &shown) {
-        Ok(patch) => patch,
+    let (made, before) = match &gathered.front {
+        Front::Annotations(front) => {
+            // Only where annotations are there can some be added one by one.
+            let annotated = !gathered.subject.annotations().is_empty();
+            let shown = face.filter(|_| annotated).map_or(Value::Null, Face::annotations);
+            let patch = clone::promotion(gathered, front, revision, run, &shown);
+            (patch.map(Promotion::Patch), gathered.subject.resource_version())
+        }
+        Front::Resource(resource) => {
+            let production = resource.production.as_deref();
+            if production.is_some_and(|production| !crate::view::is_whole(production)) {
+                return Ok(Outcome::Again(Read::Production));
+            }
+            let made = whole_promotion(context, gathered, resource, production, revision, run).await?;
+            (made, production.and_then(|production| production.resource_version()))
+        }
+    };
+    let sent = match made {
+        Ok(Promotion::Patch(patch)) => {
+            context.shared.cluster.patch_workload(&gathered.production(), &patch, false).await
+        }
+        Ok(Promotion::Create(production)) => context.shared.cluster.create_workload(&production, false).await,
         Err(message) => return Ok(refuse(memory, Refused::Promote, message)),
     };
-    match context.shared.cluster.patch_workload(&gathered.key, &patch, false).await {
-        Ok(patched) => {
-            memory.workload.wrote(gathered.workload.resource_version(), patched);
+    match sent {
+        Ok(production) => {
+            memory.workload.wrote(before, production);
             Ok(Outcome::Done)
         }
         Err(error) => refused(memory, Refused::Promote, error),
@@ -234,10 +319,14 @@ async fn fence(
     run: &RunId,
     memory: &mut Memory,
 ) -> Result<Outcome, ClusterError> {
-    let Ok(patch) = clone::fence(gathered, run) else { return Ok(Outcome::Soon) };
-    match context.shared.cluster.patch_workload(&gathered.key, &patch, false).await {
+    let Ok(patch) = gathered.fence(run) else { return Ok(Outcome::Soon) };
+    match context.shared.cluster.patch_workload(&gathered.production(), &patch, false).await {
         Ok(patched) => {
-            memory.workload.wrote(gathered.workload.resource_version(), patched);
+            let before = match &gathered.front {
+                Front::Annotations(_) => gathered.subject.resource_version(),
+                Front::Resource(resource) => resource.production.as_ref().and_then(|it| it.resource_version()),
+            };
+            memory.workload.wrote(before, patched);
             Ok(Outcome::Done)
         }
         // The workload moved: what was on its way can't land any more, or has.

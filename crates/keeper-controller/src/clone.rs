@@ -1,7 +1,7 @@
 //! What `keeper-clone` makes, asked with what we gathered.
 
 use crate::context::Context;
-use crate::gathered::Gathered;
+use crate::gathered::{Annotated, Gathered, Made};
 use crate::json::as_json;
 use crate::observe::revision as revision_of;
 use keeper_api::{Invalid, Wish, keys};
@@ -12,9 +12,6 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// Says, in words for the workload's owner, why something can't be made.
-type Made<T> = Result<T, String>;
 
 pub(crate) fn template_hash(workload: &Value, containers: &[String]) -> String {
     let hash = || {
@@ -128,9 +125,15 @@ fn canary(
 }
 
 /// The canary of that revision and run.
-pub(crate) fn pod(context: &Context, gathered: &Gathered, revision: &Revision, run: &RunId) -> Made<DynamicObject> {
-    let wish = gathered.wish.as_ref().map_err(ToString::to_string)?;
-    let object = as_json(&gathered.workload);
+pub(crate) fn pod(
+    context: &Context,
+    gathered: &Gathered,
+    front: &Annotated,
+    revision: &Revision,
+    run: &RunId,
+) -> Made<DynamicObject> {
+    let wish = front.wish.as_ref().map_err(ToString::to_string)?;
+    let object = as_json(&gathered.subject);
     let workload = keeper_clone::Workload::read(&object).map_err(|malformed| malformed.to_string())?;
     let services: Vec<Value> = gathered.services.iter().map(|service| as_json(service)).collect();
     let made = canary(context, &workload, wish, &services, &image(wish, revision)?, run.as_str())?;
@@ -146,9 +149,15 @@ fn image(wish: &Wish, revision: &Revision) -> Made<Reference> {
 }
 
 /// The one patch of production; with what it shows, so that no second write is needed for that.
-pub(crate) fn promotion(gathered: &Gathered, revision: &Revision, run: &RunId, shown: &Value) -> Made<Value> {
-    let wish = gathered.wish.as_ref().map_err(ToString::to_string)?;
-    let object = as_json(&gathered.workload);
+pub(crate) fn promotion(
+    gathered: &Gathered,
+    front: &Annotated,
+    revision: &Revision,
+    run: &RunId,
+    shown: &Value,
+) -> Made<Value> {
+    let wish = front.wish.as_ref().map_err(ToString::to_string)?;
+    let object = as_json(&gathered.subject);
     let workload = keeper_clone::Workload::read(&object).map_err(|malformed| malformed.to_string())?;
     let targets = targets(&workload, &wish.containers)?;
     let pinned = image(wish, revision)?;
@@ -162,12 +171,16 @@ pub(crate) fn promotion(gathered: &Gathered, revision: &Revision, run: &RunId, s
 }
 
 /// The promotion as it is tried beforehand: what the server would say of it, whatever version the workload has now.
-pub(crate) fn rehearsal(gathered: &Gathered, revision: &Revision, run: &RunId) -> Made<Value> {
-    let mut operations = promotion(gathered, revision, run, &Value::Null)?;
+pub(crate) fn rehearsal(gathered: &Gathered, front: &Annotated, revision: &Revision, run: &RunId) -> Made<Value> {
+    promotion(gathered, front, revision, run, &Value::Null).map(of_any_version)
+}
+
+/// A patch without its test of the version.
+pub(crate) fn of_any_version(mut operations: Value) -> Value {
     if let Some(operations) = operations.as_array_mut() {
         operations.retain(|operation| crate::json::text(operation, "/path") != Some("/metadata/resourceVersion"));
     }
-    Ok(operations)
+    operations
 }
 
 /// What rolls a promoted workload out, where nothing else does.
@@ -178,8 +191,8 @@ pub(crate) fn roll_out(workload: &DynamicObject) -> Option<Value> {
 }
 
 /// The patch that keeps a promotion still on its way from landing.
-pub(crate) fn fence(gathered: &Gathered, run: &RunId) -> Made<Value> {
-    let object = as_json(&gathered.workload);
+pub(crate) fn fence(production: &DynamicObject, run: &RunId) -> Made<Value> {
+    let object = as_json(production);
     let workload = keeper_clone::Workload::read(&object).map_err(|malformed| malformed.to_string())?;
     keeper_clone::fence_patch(&workload, run.as_str()).map(Value::Array).map_err(|error| error.to_string())
 }

@@ -1,14 +1,16 @@
 //! Every request we make of the API server beside our watches, on one screen. No decision is made here.
 
 use crate::error::ClusterError;
-use crate::kind;
+use crate::kind::{self, Subject};
 use crate::view::Key;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use keeper_clone::WorkloadKind;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{
+    Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
+};
 use kube::core::ApiResource;
 use kube::{Client, ResourceExt};
 use serde_json::Value;
@@ -39,9 +41,10 @@ impl Cluster {
         Api::namespaced_with(self.client.clone(), namespace, kind)
     }
 
-    pub(crate) async fn workload(&self, key: &Key) -> Result<Option<DynamicObject>, ClusterError> {
-        let (namespace, name, kind) = key;
-        within("read the workload", self.api(namespace, &kind::workload(*kind)).get_opt(name)).await
+    /// The workload or Canary.
+    pub(crate) async fn subject(&self, key: &Key) -> Result<Option<DynamicObject>, ClusterError> {
+        let (namespace, name, subject) = key;
+        within("read the workload", self.api(namespace, &subject.resource()).get_opt(name)).await
     }
 
     /// Asks for one DeploymentConfig, and one ReplicationController: whether the kind is there, and whether we may see both.
@@ -56,8 +59,40 @@ impl Cluster {
         Ok(())
     }
 
-    pub(crate) async fn canary(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>, ClusterError> {
-        within("read the canary", self.api(namespace, &kind::pod()).get_opt(name)).await
+    /// The canary: a pod, or a Deployment.
+    pub(crate) async fn canary(
+        &self,
+        namespace: &str,
+        name: &str,
+        kind: &ApiResource,
+    ) -> Result<Option<DynamicObject>, ClusterError> {
+        within("read the canary", self.api(namespace, kind).get_opt(name)).await
+    }
+
+    /// The pods of one run for one Deployment: runs for two of them may have the same id.
+    pub(crate) async fn pods_of_run(
+        &self,
+        namespace: &str,
+        deployment: &str,
+        run: &str,
+    ) -> Result<Vec<DynamicObject>, ClusterError> {
+        let (of, deployment) = (keeper_api::keys::CANARY_OF, keeper_clone::label_value(deployment));
+        let params = ListParams::default().labels(&format!("{of}={deployment},{}={run}", keeper_api::keys::RUN_LABEL));
+        within("list the canary's pods", self.api(namespace, &kind::pod()).list(&params)).await.map(|list| list.items)
+    }
+
+    /// Whether an autoscaler counts the replicas of that Deployment.
+    pub(crate) async fn is_autoscaled(&self, namespace: &str, deployment: &str) -> Result<bool, ClusterError> {
+        let api = self.api(namespace, &kind::autoscaler());
+        let all = within("look for autoscalers", api.list(&ListParams::default())).await?;
+        let target = |scaler: &DynamicObject, field: &str| {
+            crate::json::text(&scaler.data, &format!("/spec/scaleTargetRef/{field}")).map(str::to_owned)
+        };
+        let of_it = |scaler: &DynamicObject| {
+            target(scaler, "kind").as_deref() == Some(WorkloadKind::Deployment.name())
+                && target(scaler, "name").as_deref() == Some(deployment)
+        };
+        Ok(all.items.iter().any(of_it))
     }
 
     pub(crate) async fn record(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>, ClusterError> {
@@ -82,8 +117,26 @@ impl Cluster {
         within("list the records", api.list(&params)).await.map(|list| list.items)
     }
 
-    /// Creates the record, or replaces the very version that `record` carries.
+    /// All Canaries, in one request; none where the kind is not served or may not be seen.
+    pub(crate) async fn canaries(&self, namespace: Option<&str>) -> Result<Vec<DynamicObject>, ClusterError> {
+        let kind = Subject::Canary.resource();
+        let api: Api<DynamicObject> = match namespace {
+            Some(namespace) => self.api(namespace, &kind),
+            None => Api::all_with(self.client.clone(), &kind),
+        };
+        match within("list the Canaries", api.list(&ListParams::default())).await {
+            Ok(list) => Ok(list.items),
+            Err(ClusterError::NotFound { .. } | ClusterError::Refused { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates the record, or replaces the very version that `record` carries: a ConfigMap, or the status of a Canary.
     pub(crate) async fn write_record(&self, record: &DynamicObject) -> Result<DynamicObject, ClusterError> {
+        if Subject::of(record) == Subject::Canary {
+            let api = self.api(&record.namespace().unwrap_or_default(), &Subject::Canary.resource());
+            return within("write the record", api.replace_status(&record.name_any(), &post(false), record)).await;
+        }
         let api = self.api(&record.namespace().unwrap_or_default(), &kind::config_map());
         match record.resource_version() {
             None => within("write the record", api.create(&post(false), record)).await,
@@ -93,18 +146,38 @@ impl Cluster {
 
     pub(crate) async fn create_canary(
         &self,
-        pod: &DynamicObject,
+        canary: &DynamicObject,
+        kind: &ApiResource,
         dry_run: bool,
     ) -> Result<DynamicObject, ClusterError> {
-        let api = self.api(&pod.namespace().unwrap_or_default(), &kind::pod());
+        let api = self.api(&canary.namespace().unwrap_or_default(), kind);
         let what = if dry_run { "create the canary (dry-run)" } else { "create the canary" };
-        within(what, api.create(&post(dry_run), pod)).await
+        within(what, api.create(&post(dry_run), canary)).await
     }
 
-    pub(crate) async fn delete_canary(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ClusterError> {
+    /// Deletes the canary of that uid. A Deployment stays to be seen until its pods are gone.
+    pub(crate) async fn delete_canary(
+        &self,
+        namespace: &str,
+        name: &str,
+        kind: &ApiResource,
+        uid: &str,
+    ) -> Result<(), ClusterError> {
         let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
-        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-        within("delete the canary", self.api(namespace, &kind::pod()).delete(name, &params)).await.map(drop)
+        let propagation_policy = (kind.kind != "Pod").then_some(PropagationPolicy::Foreground);
+        let params = DeleteParams { preconditions: Some(preconditions), propagation_policy, ..DeleteParams::default() };
+        within("delete the canary", self.api(namespace, kind).delete(name, &params)).await.map(drop)
+    }
+
+    /// Production as it is created where there was none. The server refuses a second one of the name.
+    pub(crate) async fn create_workload(
+        &self,
+        workload: &DynamicObject,
+        dry_run: bool,
+    ) -> Result<DynamicObject, ClusterError> {
+        let api = self.api(&workload.namespace().unwrap_or_default(), &Subject::DEPLOYMENT.resource());
+        let what = if dry_run { "create production (dry-run)" } else { "create production" };
+        within(what, api.create(&post(dry_run), workload)).await
     }
 
     /// The one patch of production, or its fence: a JSON patch whose first operations test uid and resourceVersion.
@@ -114,18 +187,18 @@ impl Cluster {
         operations: &Value,
         dry_run: bool,
     ) -> Result<DynamicObject, ClusterError> {
-        let (namespace, name, kind) = key;
+        let (namespace, name, subject) = key;
         let what = if dry_run { "patch production (dry-run)" } else { "patch production" };
         let patch: json_patch::Patch = serde_json::from_value(operations.clone()).map_err(ClusterError::patch)?;
         let params = PatchParams { dry_run, field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         let patch = Patch::Json::<()>(patch);
-        within(what, self.api(namespace, &kind::workload(*kind)).patch(name, &params, &patch)).await
+        within(what, self.api(namespace, &subject.resource()).patch(name, &params, &patch)).await
     }
 
     /// Rolls out the template of a DeploymentConfig, as `oc rollout latest` does.
     pub(crate) async fn instantiate(&self, key: &Key, request: &Value) -> Result<DynamicObject, ClusterError> {
-        let (namespace, name, kind) = key;
-        let api = self.api(namespace, &kind::workload(*kind));
+        let (namespace, name, subject) = key;
+        let api = self.api(namespace, &subject.resource());
         within("roll production out", api.create_subresource("instantiate", name, &post(false), request)).await
     }
 
@@ -143,10 +216,24 @@ impl Cluster {
         within("show the phase", api.patch(&name, &params, &patch)).await
     }
 
-    /// Tells an Event of the workload. Its name is made of what it says, so that telling it twice changes nothing.
+    /// Shows what needs no record in a Canary's status: a merge of these fields alone, on the condition that it still is
+    /// the same Canary.
+    pub(crate) async fn show_status(
+        &self,
+        canary: &DynamicObject,
+        status: &Value,
+    ) -> Result<DynamicObject, ClusterError> {
+        let (namespace, name) = (canary.namespace().unwrap_or_default(), canary.name_any());
+        let patch = serde_json::json!({ "metadata": { "uid": canary.uid() }, "status": status });
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        let api = self.api(&namespace, &Subject::Canary.resource());
+        within("show the phase", api.patch_status(&name, &params, &Patch::Merge(&patch))).await
+    }
+
+    /// Tells an Event of the workload or Canary. Its name is made of what it says, so that telling it twice changes nothing.
     pub(crate) async fn tell(&self, workload: &DynamicObject, event: &Told<'_>) -> Result<(), ClusterError> {
         let (namespace, name) = (workload.namespace().unwrap_or_default(), workload.name_any());
-        let uid = workload.uid().unwrap_or_default();
+        let (uid, regarding) = (workload.uid().unwrap_or_default(), Subject::of(workload).resource());
         let mut hash = Sha256::new();
         for part in [uid.as_str(), event.run, event.reason, event.note] {
             hash.update(part.as_bytes());
@@ -165,8 +252,8 @@ impl Cluster {
             note: Some(event.note.chars().take(LONGEST_NOTE).collect()),
             reason: Some(event.reason.to_owned()),
             regarding: Some(ObjectReference {
-                api_version: Some(kind::of(workload).api_version().into()),
-                kind: Some(kind::of(workload).name().into()),
+                api_version: Some(regarding.api_version),
+                kind: Some(regarding.kind),
                 name: Some(name),
                 namespace: Some(namespace.clone()),
                 uid: Some(uid),

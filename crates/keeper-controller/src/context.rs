@@ -1,12 +1,12 @@
 use crate::cluster::Cluster;
+use crate::kind::Subject;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::observe::{CanaryLimits, Crowd};
 use crate::signals::MakeSignals;
-use crate::view::{CANARY_OF, Key, View};
+use crate::view::{Key, View};
 use futures::channel::mpsc::UnboundedSender;
 use keeper_api::Defaults;
-use keeper_clone::WorkloadKind;
 use keeper_image::{Repository, TagWatcher};
 use kube::ResourceExt;
 use kube::api::DynamicObject;
@@ -64,8 +64,8 @@ pub(crate) struct Shared {
 pub(crate) struct Context {
     pub(crate) shared: Arc<Shared>,
     pub(crate) view: Arc<View>,
-    /// The kind of workload it is about.
-    pub(crate) kind: WorkloadKind,
+    /// What it is about.
+    pub(crate) subject: Subject,
     pub(crate) triggers: UnboundedSender<ObjectRef<DynamicObject>>,
     memories: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Memory>>>>,
 }
@@ -121,9 +121,8 @@ impl Shared {
         let mut others: BTreeMap<Key, bool> = BTreeMap::new();
         for view in self.views() {
             for pod in view.canaries() {
-                let of = pod.labels().get(CANARY_OF).cloned().unwrap_or_default();
-                let kind = crate::kind::owning_workload(&pod).map(|(kind, _)| kind).unwrap_or_default();
-                let there = (pod.namespace().unwrap_or_default(), of, kind);
+                let Some((subject, of)) = view.subject_of_canary(&pod) else { continue };
+                let there = (pod.namespace().unwrap_or_default(), of.name, subject);
                 let beside = there.0 == key.0
                     && services.iter().any(|s| crate::json::selects(s.data.pointer("/spec/selector"), pod.labels()));
                 others.insert(there, beside);
@@ -155,10 +154,10 @@ impl Context {
     pub(crate) fn new(
         shared: Arc<Shared>,
         view: Arc<View>,
-        kind: WorkloadKind,
+        subject: Subject,
         triggers: UnboundedSender<ObjectRef<DynamicObject>>,
     ) -> Self {
-        Self { shared, view, kind, triggers, memories: Mutex::default() }
+        Self { shared, view, subject, triggers, memories: Mutex::default() }
     }
 
     pub(crate) fn memory(&self, key: &Key) -> Arc<tokio::sync::Mutex<Memory>> {

@@ -2,13 +2,13 @@ use crate::cluster::Cluster;
 use crate::context::{Context, Settings, Shared};
 use crate::error::ClusterError;
 use crate::intake::AlertIntake;
+use crate::kind::Subject;
 use crate::metrics::Metrics;
-use crate::reconcile::{failed, reconcile};
+use crate::reconcile::{failed, gone, reconcile};
 use crate::signals::MakeSignals;
 use crate::view::View;
 use futures::StreamExt;
 use futures::channel::mpsc;
-use futures::future::OptionFuture;
 use jiff::Timestamp;
 use keeper_clone::WorkloadKind;
 use keeper_image::TagWatcher;
@@ -122,36 +122,36 @@ impl Controller {
         stop: &CancellationToken,
     ) -> (Arc<View>, impl Future<Output = ()> + use<>) {
         let (view, touched) = View::open(&self.client, namespace, with_configs);
-        let (deployments, of_deployments) = self.kind(&view, WorkloadKind::Deployment, stop);
-        let configs = with_configs.then(|| self.kind(&view, WorkloadKind::DeploymentConfig, stop));
-        let (configs, of_configs) = configs.unzip();
+        let mut subjects = vec![Subject::DEPLOYMENT, Subject::Canary];
+        subjects.extend(with_configs.then_some(Subject::Workload(WorkloadKind::DeploymentConfig)));
+        let opened = subjects.into_iter().map(|subject| (subject, self.subject(&view, subject, stop)));
+        let (triggers, loops): (Vec<_>, Vec<_>) =
+            opened.map(|(subject, (triggers, apply))| ((subject.resource().kind, triggers), apply)).unzip();
         let touched = touched.take_until(stop.clone().cancelled_owned());
-        let sort = touched.for_each(move |workload| {
-            let to = if is_config(&workload) { configs.as_ref() } else { Some(&deployments) };
-            if let Some(to) = to {
+        let sort = touched.for_each(move |object| {
+            if let Some((_, to)) = triggers.iter().find(|(kind, _)| *kind == object.dyntype.kind) {
                 // Who no longer listens is ending.
-                let _ = to.unbounded_send(workload);
+                let _ = to.unbounded_send(object);
             }
             futures::future::ready(())
         });
         let all = async move {
-            let of_configs = async { OptionFuture::from(of_configs).await };
-            futures::join!(sort, of_deployments, of_configs);
+            futures::join!(sort, futures::future::join_all(loops));
         };
         (view, all)
     }
 
-    /// The loop over the workloads of one kind, and what wakes it.
-    fn kind(
+    /// The loop over the workloads of one kind, or over the Canaries, and what wakes it.
+    fn subject(
         &self,
         view: &Arc<View>,
-        kind: WorkloadKind,
+        subject: Subject,
         stop: &CancellationToken,
     ) -> (mpsc::UnboundedSender<ObjectRef<DynamicObject>>, impl Future<Output = ()> + use<>) {
         let (triggers, wakes) = mpsc::unbounded();
-        let context = Arc::new(Context::new(Arc::clone(&self.shared), Arc::clone(view), kind, triggers.clone()));
+        let context = Arc::new(Context::new(Arc::clone(&self.shared), Arc::clone(view), subject, triggers.clone()));
         let queue = wakes.take_until(stop.clone().cancelled_owned()).map(Ok::<_, Infallible>);
-        let (ready, store) = (Arc::clone(view), view.workloads(kind).cloned());
+        let (ready, store) = (Arc::clone(view), view.subjects(subject).cloned());
         let apply = async move {
             let Some(store) = store else { return };
             let results = applier(
@@ -172,8 +172,8 @@ impl Controller {
             let results = results.for_each(|result| async {
                 match result {
                     Ok(_) => context.shared.metrics.reconciled("ok"),
-                    Err(Error::ObjectNotFound(gone)) => {
-                        context.forget(&(gone.namespace.clone().unwrap_or_default(), gone.name.clone(), kind));
+                    Err(Error::ObjectNotFound(object)) => {
+                        gone(&context, &(object.namespace.unwrap_or_default(), object.name, subject)).await;
                     }
                     // Already told, and tried again, by `failed`.
                     Err(_) => {}
@@ -183,8 +183,4 @@ impl Controller {
         };
         (triggers, apply)
     }
-}
-
-fn is_config(workload: &ObjectRef<DynamicObject>) -> bool {
-    workload.dyntype.kind == WorkloadKind::DeploymentConfig.name()
 }

@@ -4,8 +4,9 @@
 use crate::clone::{self, Clonable};
 use crate::context::Context;
 use crate::error::ClusterError;
-use crate::gathered::Gathered;
+use crate::gathered::{Annotated, Front, Gathered};
 use crate::json::as_json;
+use crate::kind::{self, Subject};
 use crate::look::look;
 use crate::memory::Memory;
 use crate::names::canary_name;
@@ -17,11 +18,12 @@ use keeper_api::{Invalid, Wish};
 use keeper_rollout::{Blocker, BlockerKind, Observation, Production, Read, Run, Stored, TemplateHash, Workload};
 use kube::ResourceExt;
 use kube::api::DynamicObject;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How long the store may refuse our record before a canary goes all the same.
-const STORE_REFUSES_AFTER: u32 = 3;
+pub(crate) const STORE_REFUSES_AFTER: u32 = 3;
 
 pub(crate) async fn gather(
     context: &Context,
@@ -30,6 +32,9 @@ pub(crate) async fn gather(
     read: Read,
     now: Timestamp,
 ) -> Result<Option<Gathered>, ClusterError> {
+    if key.2 == Subject::Canary {
+        return crate::resource::gather(context, key, memory, read, now).await;
+    }
     let Some((workload, pod)) = objects(context, key, memory, read, now).await? else { return Ok(None) };
     let foreign = pod.as_ref().filter(|pod| !pod.labels().contains_key(CANARY_OF)).map(|pod| pod.name_any());
     let pod = pod.filter(|_| foreign.is_none());
@@ -58,7 +63,8 @@ pub(crate) async fn gather(
     };
     let signals = match (&wish, &pod, &canary) {
         (Ok(wish), Some(pod), Some(canary)) => {
-            look(context, &workload.name_any(), wish, &stored, pod, canary, &pods, memory, now).await
+            look(context, &workload.name_any(), (&wish.checks, &wish.plan), &stored, pod, canary, &pods, memory, now)
+                .await
         }
         _ => Vec::new(),
     };
@@ -67,7 +73,7 @@ pub(crate) async fn gather(
         wish: &wish,
         services: &services,
         controllers: &view.controllers(&key.0),
-        read_write_once: &read_write_once(context, key, &workload, &stored, memory, now).await?,
+        read_write_once: &read_write_once(context, key, &claims(&workload.data), &stored, memory, now).await?,
     };
     let foreign = foreign.map(|name| Blocker {
         kind: BlockerKind::CloneRefused,
@@ -88,38 +94,48 @@ pub(crate) async fn gather(
         refused: memory.refused.clone(),
         store_refuses: memory.store_failures >= STORE_REFUSES_AFTER,
     };
-    let key = key.clone();
-    Ok(Some(Gathered { key, workload, wish, plan, record, stored, services, observation, unasked }))
+    let (key, front) = (key.clone(), Front::Annotations(Box::new(Annotated { wish, record })));
+    Ok(Some(Gathered { key, subject: workload, plan, stored, services, observation, unasked, front }))
 }
 
-/// What the workload's owner asks for. Alert matchers are read where alerts are understood.
+/// What the workload's owner asks for.
 fn wish(context: &Context, workload: &DynamicObject) -> Result<Wish, Invalid> {
     let wish = keeper_api::read(&as_json(workload), &context.shared.settings.defaults)?;
-    for matcher in &wish.alert_matchers {
+    understood(&wish.alert_matchers, &format!("annotation {}", keeper_api::keys::ALERT_MATCHERS))?;
+    Ok(wish)
+}
+
+/// Alert matchers are read where alerts are understood.
+pub(crate) fn understood(matchers: &[String], field: &str) -> Result<(), Invalid> {
+    for matcher in matchers {
         LabelMatcher::parse_list(matcher).map_err(|error| Invalid {
-            field: format!("annotation {}", keeper_api::keys::ALERT_MATCHERS),
+            field: field.to_owned(),
             problem: error.to_string(),
             fix: "write matchers as Alertmanager does, such as team=\"shop\"".into(),
         })?;
     }
-    Ok(wish)
+    Ok(())
+}
+
+/// The volume claims of a workload's template.
+pub(crate) fn claims(workload: &Value) -> Vec<String> {
+    let volumes = crate::json::list(workload, "/spec/template/spec/volumes").iter();
+    let claims = volumes.filter_map(|volume| crate::json::text(volume, "/persistentVolumeClaim/claimName"));
+    claims.map(str::to_owned).collect()
 }
 
 /// How long what the server said of volume claims is believed.
 const CLAIMS_BELIEVED: i64 = 60;
 
-/// The workload's volume claims that one node can mount at a time; asked only before a canary could start.
-async fn read_write_once(
+/// The volume claims that one node can mount at a time; asked only before a canary could start.
+pub(crate) async fn read_write_once(
     context: &Context,
     key: &Key,
-    workload: &DynamicObject,
+    claims: &[String],
     stored: &Stored,
     memory: &mut Memory,
     now: Timestamp,
 ) -> Result<BTreeSet<String>, ClusterError> {
-    let volumes = crate::json::list(&workload.data, "/spec/template/spec/volumes");
-    let claims: Vec<&str> =
-        volumes.iter().filter_map(|volume| crate::json::text(volume, "/persistentVolumeClaim/claimName")).collect();
     if claims.is_empty() || run(stored).is_some() {
         return Ok(BTreeSet::new());
     }
@@ -133,7 +149,7 @@ async fn read_write_once(
         let claim = context.shared.cluster.volume_claim(&key.0, name).await?;
         let modes = claim.as_ref().map_or(&[][..], |claim| crate::json::list(&claim.data, "/spec/accessModes"));
         if modes.iter().any(|mode| mode == "ReadWriteOnce" || mode == "ReadWriteOncePod") {
-            once.insert(name.to_owned());
+            once.insert(name.clone());
         }
     }
     memory.claims = Some((now, once.clone()));
@@ -153,11 +169,11 @@ async fn objects(
     let namespace = &key.0;
     if read == Read::Production {
         let cluster = &context.shared.cluster;
-        let Some(workload) = cluster.workload(key).await? else { return Ok(None) };
-        let pod = cluster.canary(namespace, &canary_name(&workload)).await?;
+        let Some(workload) = cluster.subject(key).await? else { return Ok(None) };
+        let pod = cluster.canary(namespace, &canary_name(&workload), &kind::pod()).await?;
         return Ok(Some((Arc::new(workload), pod.map(Arc::new))));
     }
-    let Some(workload) = memory.workload.over(context.view.workload(key), now) else { return Ok(None) };
+    let Some(workload) = memory.workload.over(context.view.subject(key), now) else { return Ok(None) };
     let pod = memory.canary.over(context.view.pod(namespace, &canary_name(&workload)), now);
     Ok(Some((workload, pod)))
 }
@@ -201,7 +217,7 @@ fn observed_workload(
     }
 }
 
-fn run(stored: &Stored) -> Option<&Run> {
+pub(crate) fn run(stored: &Stored) -> Option<&Run> {
     match stored {
         Stored::Readable(record) => record.state.run(),
         Stored::Absent | Stored::Unreadable(_) => None,

@@ -3,11 +3,11 @@
 use crate::context::Shared;
 use crate::error::ClusterError;
 use crate::json::as_json;
-use crate::kind::owning_workload;
+use crate::kind::{Subject, owning_subject};
 use crate::names::canary_name;
 use crate::observe;
 use crate::records;
-use crate::view::View;
+use crate::view::{View, deployment_name};
 use keeper_alertmanager::{Alert, LabelMatcher, Matched, Relevance, Target, WebhookError, judge, parse};
 use keeper_rollout::{ALERTS_LIMIT, Record, Run, Stored, StoredAlert};
 use kube::ResourceExt;
@@ -51,7 +51,10 @@ const ATTEMPTS: usize = 5;
 struct Live {
     record: Arc<DynamicObject>,
     run: Run,
-    target: Target,
+    /// Whom alerts about it would name: one for each pod that its canary has had.
+    targets: Vec<Target>,
+    /// What the names of such pods begin with, where they are not known beforehand: our watch may not show one yet.
+    prefix: Option<String>,
 }
 
 impl AlertIntake {
@@ -103,6 +106,8 @@ impl AlertIntake {
         for (scope, view) in scopes.into_iter().zip(views) {
             let records = self.shared.cluster.records(scope).await?;
             all.extend(records.into_iter().filter_map(|record| live(view, Arc::new(record))));
+            let canaries = self.shared.cluster.canaries(scope).await?;
+            all.extend(canaries.into_iter().filter_map(|canary| live_canary(view, canary)));
         }
         let live = Arc::new(all);
         *listed = Some(Listed { asked, live: Arc::clone(&live) });
@@ -111,10 +116,10 @@ impl AlertIntake {
 
     /// The alerts that count against a run. Notes in `ours` which ones are about its workload at all.
     fn counting(&self, alerts: &[Alert], live: &Live, ours: &mut [bool]) -> Vec<StoredAlert> {
-        let (namespace, workload) = (&live.target.namespace, &live.target.workload);
+        let Some(Target { namespace, workload, .. }) = live.targets.first() else { return Vec::new() };
         let mut counting = Vec::new();
         for (alert, ours) in alerts.iter().zip(ours) {
-            let relevance = judge(alert, &live.target, &self.shared.settings.alerts);
+            let relevance = live.judge(alert, &self.shared.settings.alerts);
             if relevance == Relevance::NotOurs {
                 continue;
             }
@@ -150,7 +155,11 @@ impl AlertIntake {
             match self.write(&object, &record).await {
                 Err(ClusterError::Conflict { .. }) if attempt < ATTEMPTS => {
                     let namespace = object.namespace().unwrap_or_default();
-                    let there = self.shared.cluster.record(&namespace, &object.name_any()).await?;
+                    let (cluster, name) = (&self.shared.cluster, object.name_any());
+                    let there = match Subject::of(&object) {
+                        Subject::Canary => cluster.subject(&(namespace, name, Subject::Canary)).await?,
+                        Subject::Workload(_) => cluster.record(&namespace, &name).await?,
+                    };
                     let Some(there) = there else { return Ok(()) };
                     object = Arc::new(there);
                 }
@@ -161,9 +170,8 @@ impl AlertIntake {
     }
 
     async fn write(&self, object: &DynamicObject, record: &Record) -> Result<(), ClusterError> {
-        // Only the data changes: owner and labels stay as they are.
-        let written = records::write(Some(object), object, &object.name_any(), record);
-        self.shared.cluster.write_record(&written).await.map(drop)
+        // Only the record changes: owner, labels and what is shown stay as they are.
+        self.shared.cluster.write_record(&records::replace(object, record)).await.map(drop)
     }
 }
 
@@ -185,8 +193,8 @@ fn live(view: &View, record: Arc<DynamicObject>) -> Option<Live> {
     let Stored::Readable(stored) = records::read(Some(&record)) else { return None };
     let run = stored.state.run()?.clone();
     let namespace = record.namespace()?;
-    let (kind, owner) = owning_workload(&record)?;
-    let workload = view.workload(&(namespace.clone(), owner.name, kind))?;
+    let (subject, owner) = owning_subject(&record)?;
+    let workload = view.subject(&(namespace.clone(), owner.name, subject))?;
     let canary = view.pod(&namespace, &canary_name(&workload));
     let this_run =
         canary.filter(|pod| pod.labels().get(keeper_api::keys::RUN_LABEL).map(String::as_str) == Some(run.id.as_str()));
@@ -202,12 +210,78 @@ fn live(view: &View, record: Arc<DynamicObject>) -> Option<Live> {
         own_matchers: matchers(&workload),
         namespace,
     };
-    Some(Live { record, run, target })
+    Some(Live { record, run, targets: vec![target], prefix: None })
+}
+
+/// The same for a Canary. Its canary's pods have names of their own, and there may be several, one after the other.
+fn live_canary(view: &View, mut canary: DynamicObject) -> Option<Live> {
+    crate::kind::note(&mut canary, &Subject::Canary.resource());
+    let Stored::Readable(stored) = records::read(Some(&canary)) else { return None };
+    let run = stored.state.run()?.clone();
+    let namespace = canary.namespace()?;
+    let recorded = crate::json::text(&canary.data, "/status/deployment").or_else(|| deployment_name(&canary))?;
+    let name = recorded.to_owned();
+    let production = view.subject(&(namespace.clone(), name.clone(), Subject::DEPLOYMENT));
+    let services = production
+        .as_ref()
+        .map_or(Vec::new(), |production| observe::production_services(production, &view.services(&namespace)));
+    let pods = production
+        .as_ref()
+        .map_or(Vec::new(), |production| view.production_pods(&namespace, &production.uid().unwrap_or_default()));
+    let mut names: Vec<String> = services.iter().map(|service| service.name_any()).collect();
+    let deployment = keeper_clone::canary_deployment_name(&name);
+    let prefix = format!("{deployment}-");
+    names.push(deployment);
+    let ours = view.pods_of_run(&namespace, &name, run.id.as_str());
+    let began = ours.iter().filter_map(|pod| Some(pod.creation_timestamp()?.0)).min().unwrap_or(run.began);
+    let target = Target {
+        workload: name,
+        services: names,
+        canary_pod: String::new(),
+        canary_created: began,
+        production_pods: pods.iter().map(|pod| pod.name_any()).collect(),
+        own_matchers: canary_matchers(&canary),
+        namespace,
+    };
+    let mut targets: Vec<Target> =
+        ours.iter().map(|pod| Target { canary_pod: pod.name_any(), ..target.clone() }).collect();
+    if targets.is_empty() {
+        targets.push(target);
+    }
+    Some(Live { record: Arc::new(canary), run, targets, prefix: Some(prefix) })
+}
+
+impl Live {
+    /// What an alert means for it: that it counts, if it does for any of its canary's pods.
+    fn judge(&self, alert: &Alert, rules: &keeper_alertmanager::MatchRules) -> Relevance {
+        let mut about = Relevance::NotOurs;
+        let begun = |pod: &&str| self.prefix.as_ref().is_some_and(|prefix| pod.starts_with(prefix));
+        let named = rules.pod_labels.iter().filter_map(|label| alert.label(label)).find(begun);
+        let named = self.targets.first().zip(named);
+        let named = named.map(|(target, pod)| Target { canary_pod: pod.to_owned(), ..target.clone() });
+        for relevance in self.targets.iter().chain(&named).map(|target| judge(alert, target, rules)) {
+            if relevance.counts() {
+                return relevance;
+            }
+            if relevance != Relevance::NotOurs {
+                about = relevance;
+            }
+        }
+        about
+    }
+}
+
+fn canary_matchers(canary: &DynamicObject) -> Vec<LabelMatcher> {
+    let wish = keeper_api::canary::read(&as_json(canary), &keeper_api::Defaults::default());
+    parsed(&wish.map_or(Vec::new(), |wish| wish.alert_matchers))
 }
 
 /// The workload's own matchers; where they can't be read, its plan is invalid and the run about to end.
 fn matchers(workload: &DynamicObject) -> Vec<LabelMatcher> {
     let wish = keeper_api::read(&as_json(workload), &keeper_api::Defaults::default());
-    let texts = wish.map_or(Vec::new(), |wish| wish.alert_matchers);
+    parsed(&wish.map_or(Vec::new(), |wish| wish.alert_matchers))
+}
+
+fn parsed(texts: &[String]) -> Vec<LabelMatcher> {
     texts.iter().filter_map(|text| LabelMatcher::parse_list(text).ok()).flatten().collect()
 }

@@ -45,6 +45,7 @@ mod observe;
 mod reconcile;
 mod records;
 mod registry;
+mod resource;
 mod show;
 mod signals;
 mod view;

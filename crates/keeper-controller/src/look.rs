@@ -3,8 +3,8 @@
 use crate::context::Context;
 use crate::memory::{Memory, RunSignals};
 use jiff::Timestamp;
-use keeper_api::Wish;
-use keeper_rollout::{Canary, Looked, Run, State, Stored};
+use keeper_api::Check;
+use keeper_rollout::{Canary, Looked, Plan, Run, State, Stored};
 use keeper_signal::{Look, Pod, Verdict, Why, Window};
 use kube::ResourceExt;
 use kube::api::DynamicObject;
@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(crate) async fn look(
     context: &Context,
     workload: &str,
-    wish: &Wish,
+    (checks, plan): (&[Check], &Plan),
     stored: &Stored,
     pod: &DynamicObject,
     canary: &Canary,
@@ -31,10 +31,10 @@ pub(crate) async fn look(
         return Vec::new();
     };
     if memory.signals.as_ref().is_none_or(|signals| signals.run != run.id) {
-        memory.signals = Some(begin(context, wish, run));
+        memory.signals = Some(begin(context, checks, run));
     }
     let Some(signals) = memory.signals.as_mut() else { return Vec::new() };
-    let interval = wish.plan.look_interval;
+    let interval = plan.look_interval;
     let due = signals.at.is_none_or(|at| elapsed(at, now) + interval / 10 >= interval);
     if matches!(record.state, State::Incubating(..)) && canary.ready && !canary.terminating && due {
         let at = Look {
@@ -48,7 +48,7 @@ pub(crate) async fn look(
     signals.looked.clone()
 }
 
-fn begin(context: &Context, wish: &Wish, run: &Run) -> RunSignals {
+fn begin(context: &Context, checks: &[Check], run: &Run) -> RunSignals {
     let mut begun = RunSignals {
         run: run.id.clone(),
         signals: Vec::new(),
@@ -57,7 +57,7 @@ fn begin(context: &Context, wish: &Wish, run: &Run) -> RunSignals {
         observed: Vec::new(),
         at: None,
     };
-    for check in &wish.checks {
+    for check in checks {
         match context.shared.signals.make(check) {
             Ok(signal) => begun.signals.push(signal),
             Err(why) => begun

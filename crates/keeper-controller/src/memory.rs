@@ -7,7 +7,7 @@ use keeper_rollout::{Looked, Phase, Refusal, RunId, Watch};
 use keeper_signal::HealthSignal;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -20,6 +20,12 @@ pub(crate) struct Memory {
     pub(crate) signals: Option<RunSignals>,
     /// The tag that is watched for this workload.
     pub(crate) tag: Option<Tag>,
+    /// The tags that are watched for this Canary, by what its template writes.
+    pub(crate) tags: BTreeMap<String, Tag>,
+    /// The name of the production Deployment that `workload` is about.
+    pub(crate) production: String,
+    /// What the canary's containers ran by their nodes' account: compared with production's where no digest was known.
+    pub(crate) judged: Option<(RunId, BTreeMap<String, String>)>,
     /// What we wrote and our watches may not show yet.
     pub(crate) record: Own,
     pub(crate) canary: Own,

@@ -5,9 +5,11 @@ use crate::cluster::Told;
 use crate::context::Context;
 use crate::error::ClusterError;
 use crate::gather::gather;
-use crate::gathered::Gathered;
+use crate::gathered::{Front, Gathered};
+use crate::kind::Subject;
 use crate::memory::Memory;
 use crate::names::canary_name;
+use crate::resource;
 use crate::show::{Face, Shown};
 use crate::view::Key;
 use jiff::Timestamp;
@@ -26,7 +28,7 @@ const SOON: Duration = Duration::from_millis(300);
 const SHORTEST_SLEEP: Duration = Duration::from_millis(50);
 
 pub(crate) async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>) -> Result<Action, ClusterError> {
-    let key: Key = (object.namespace().unwrap_or_default(), object.name_any(), context.kind);
+    let key: Key = (object.namespace().unwrap_or_default(), object.name_any(), context.subject);
     if is_idle(&context, &key, &object) {
         context.forget(&key);
         return Ok(Action::await_change());
@@ -50,13 +52,16 @@ pub(crate) async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>)
         memory.refused = None;
         memory.watch = step.watch.clone();
         let lasted = say(&context, &gathered, &step, &mut memory, now);
-        let face = Face::of(&step, state(&gathered.stored), &Shown::on(&gathered.workload), lasted);
+        let face = face(&gathered, &step, lasted);
         memory.recorded = false;
         let outcome = carry_out(&context, &gathered, &step, face.as_ref(), &mut memory).await;
         // What was to be recorded is told only once it is.
         let stands = memory.recorded || !step.orders.iter().any(|order| matches!(order, Order::Record(_)));
         if let Some(face) = face.filter(|_| stands && !matches!(outcome, Ok(Outcome::Again(_)))) {
             show(&context, &gathered, &face, &mut memory).await;
+        }
+        if stands && outcome.is_ok() {
+            resource::tell(&context, &gathered, &step, &memory).await;
         }
         if let Err(error @ ClusterError::Refused { .. }) = &outcome {
             complain(&context, &gathered, error, &memory).await;
@@ -73,8 +78,30 @@ pub(crate) async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>)
     Ok(Action::requeue(SOON))
 }
 
+/// What is to be shown, if anything is.
+fn face(gathered: &Gathered, step: &Step, lasted: Duration) -> Option<Face> {
+    let (reason, before) = (gathered.reason(&step.because), state(&gathered.stored));
+    let face = Face::of(step, reason, before, &Shown::on(&gathered.subject), lasted);
+    face.or_else(|| {
+        let recorded = step.orders.iter().any(|order| matches!(order, Order::Record(_) | Order::Read(_)));
+        let unseen = !recorded && resource::status::is_behind(gathered);
+        unseen.then(|| Face::quiet(step, reason, before))
+    })
+}
+
+/// What there was is gone: so is what is remembered of it, and what was made for it.
+pub(crate) async fn gone(context: &Context, key: &Key) {
+    context.forget(key);
+    if let Err(error) = resource::remove_orphans(context, key).await {
+        tracing::warn!(namespace = key.0, workload = key.1, %error, "a canary that nobody wants any more is still there");
+    }
+}
+
 /// A workload that nobody asked us to manage, and that we have nothing on.
 fn is_idle(context: &Context, key: &Key, object: &DynamicObject) -> bool {
+    if key.2 == Subject::Canary {
+        return false;
+    }
     let ours = object.labels().get(keeper_api::keys::CANARY_LABEL).is_some_and(|label| label == "true");
     let name = canary_name(object);
     !ours && context.view.record(&key.0, &name).is_none() && context.view.pod(&key.0, &name).is_none()
@@ -104,7 +131,7 @@ fn say(context: &Context, gathered: &Gathered, step: &Step, memory: &mut Memory,
         memory.phase = Some(step.phase);
         context.shared.metrics.phase(&gathered.key, Some(step.phase));
     }
-    let (phase, reason) = (step.phase, step.because.reason());
+    let (phase, reason) = (step.phase, gathered.reason(&step.because));
     if let Some((said, why, since)) = &memory.said
         && (*said, why.as_str()) == (phase, reason)
     {
@@ -126,8 +153,11 @@ fn say(context: &Context, gathered: &Gathered, step: &Step, memory: &mut Memory,
 /// Event and annotations. What can't be shown doesn't hold up the rollout: the next change shows itself.
 async fn show(context: &Context, gathered: &Gathered, face: &Face, memory: &mut Memory) {
     let cluster = &context.shared.cluster;
-    let current = memory.workload.over(context.view.workload(&gathered.key), Timestamp::now());
-    let workload = current.unwrap_or_else(|| Arc::clone(&gathered.workload));
+    let (own, shown) = match &gathered.front {
+        Front::Annotations(_) => (&mut memory.workload, context.view.subject(&gathered.key)),
+        Front::Resource(_) => (&mut memory.record, context.view.subject(&gathered.key)),
+    };
+    let workload = own.over(shown, Timestamp::now()).unwrap_or_else(|| Arc::clone(&gathered.subject));
     if face.event {
         context.shared.metrics.transition(&face.reason);
         let event = Told { run: &face.run, reason: &face.reason, note: &face.message, warning: face.warning };
@@ -139,8 +169,15 @@ async fn show(context: &Context, gathered: &Gathered, face: &Face, memory: &mut 
     if face.phase == Phase::Promoting || face.is(&Shown::on(&workload)) {
         return;
     }
-    match cluster.show(&workload, &face.annotations()).await {
-        Ok(shown) => memory.workload.wrote(workload.resource_version(), shown),
+    let shown = match &gathered.front {
+        Front::Annotations(_) => cluster.show(&workload, &face.annotations()).await,
+        Front::Resource(resource) => {
+            let status = resource::status::display(gathered, resource, &workload, face);
+            cluster.show_status(&workload, &status).await
+        }
+    };
+    match shown {
+        Ok(shown) => own.wrote(workload.resource_version(), shown),
         Err(error) => tracing::warn!(%error, "the phase could not be shown"),
     }
 }
@@ -151,14 +188,14 @@ async fn complain(context: &Context, gathered: &Gathered, error: &ClusterError, 
         return;
     }
     let event = Told { run: "", reason: "RequestRefused", note: &error.to_string(), warning: true };
-    if let Err(error) = context.shared.cluster.tell(&gathered.workload, &event).await {
+    if let Err(error) = context.shared.cluster.tell(&gathered.subject, &event).await {
         tracing::warn!(%error, "an event could not be told");
     }
 }
 
 /// How long to wait after a failure: longer each time, to five minutes, with jitter, per workload.
 pub(crate) fn failed(object: &DynamicObject, error: &ClusterError, context: &Context) -> Action {
-    let key: Key = (object.namespace().unwrap_or_default(), object.name_any(), context.kind);
+    let key: Key = (object.namespace().unwrap_or_default(), object.name_any(), context.subject);
     context.shared.metrics.reconciled(error.kind());
     let failures = context.memory(&key).try_lock().map_or(1, |mut memory| {
         memory.failures = memory.failures.saturating_add(1);

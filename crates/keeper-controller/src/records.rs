@@ -1,16 +1,24 @@
-//! Records as ConfigMaps.
+//! Records as ConfigMaps, and in the status of Canaries.
 
-use crate::kind;
+use crate::json::as_json;
+use crate::kind::{self, Subject};
 use crate::view::CANARY_OF;
-use keeper_api::{keys, record};
+use keeper_api::{canary, keys, record};
 use keeper_rollout::{Record, Stored};
 use kube::ResourceExt;
 use kube::api::DynamicObject;
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// What a ConfigMap says of its workload's rollouts.
-pub(crate) fn read(config_map: Option<&DynamicObject>) -> Stored {
-    let Some(config_map) = config_map else { return Stored::Absent };
+/// What a ConfigMap says of its workload's rollouts, or a Canary of its own.
+pub(crate) fn read(object: Option<&DynamicObject>) -> Stored {
+    let Some(config_map) = object else { return Stored::Absent };
+    if Subject::of(config_map) == Subject::Canary {
+        return match canary::record(&as_json(config_map)) {
+            Ok(None) => Stored::Absent,
+            Ok(Some(record)) => Stored::Readable(Box::new(record)),
+            Err(error) => Stored::Unreadable(format!("status of Canary {}: {error}", config_map.name_any())),
+        };
+    }
     let Some(text) = config_map.data.get("data").and_then(|data| data.get(keys::RECORD_KEY)?.as_str()) else {
         return Stored::Unreadable(format!("ConfigMap {} has no key {}", config_map.name_any(), keys::RECORD_KEY));
     };
@@ -18,6 +26,18 @@ pub(crate) fn read(config_map: Option<&DynamicObject>) -> Stored {
         Ok(record) => Stored::Readable(Box::new(record)),
         Err(error) => Stored::Unreadable(format!("ConfigMap {}: {error}", config_map.name_any())),
     }
+}
+
+/// The object that holds a record with another one in it, and nothing else changed: on the condition of its version.
+pub(crate) fn replace(object: &DynamicObject, new: &Record) -> DynamicObject {
+    if Subject::of(object) != Subject::Canary {
+        return write(Some(object), object, &object.name_any(), new);
+    }
+    let mut object = object.clone();
+    if let Some(status) = object.data.get_mut("status").and_then(Value::as_object_mut) {
+        status.insert("record".to_owned(), record::to_value(new));
+    }
+    object
 }
 
 /// The ConfigMap with this record in it: as it was, with its resourceVersion, or a new one owned by the workload.
@@ -51,7 +71,6 @@ fn create(workload: &DynamicObject, name: &str) -> DynamicObject {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
 
     fn config_map(data: &Value) -> DynamicObject {
         let object = json!({"metadata": {"name": "shop-canary-012345", "resourceVersion": "7"}, "data": data});
@@ -95,9 +114,28 @@ mod tests {
             let new = write(None, &workload, "shop-canary-012345", &Record::default());
             let [owner] = new.owner_references() else { panic!("it goes with the workload") };
             assert_eq!((owner.api_version.as_str(), owner.kind.as_str()), expected);
-            let owned = kind::owning_workload(&new).map(|(kind, of)| (kind, of.name));
-            assert_eq!(owned, Some((kind::of(&workload), "shop".repeat(30))));
+            let owned = kind::owning_subject(&new).map(|(subject, of)| (subject, of.name));
+            assert_eq!(owned, Some((Subject::of(&workload), "shop".repeat(30))));
         }
+    }
+
+    #[test]
+    fn the_record_of_a_canary_is_in_its_status_and_nothing_else_of_it_changes() {
+        let canary = |status: Value| -> DynamicObject {
+            serde_json::from_value(json!({
+                "apiVersion": "canary-keeper.dev/v1alpha1", "kind": "Canary",
+                "metadata": {"name": "shop", "resourceVersion": "7"}, "spec": {"a": 1}, "status": status,
+            }))
+            .unwrap()
+        };
+        assert_eq!(read(Some(&canary(json!({})))), Stored::Absent);
+        assert!(matches!(read(Some(&canary(json!({"record": {"version": 2}})))), Stored::Unreadable(_)));
+        let record = Record { runs: 7, ..Record::default() };
+        let before = canary(json!({"phase": "Incubating", "record": record::to_value(&Record::default())}));
+        let after = replace(&before, &record);
+        assert_eq!(read(Some(&after)), Stored::Readable(Box::new(record)));
+        assert_eq!((&after.data["spec"], &after.data["status"]["phase"]), (&json!({"a": 1}), &json!("Incubating")));
+        assert_eq!(after.resource_version().as_deref(), Some("7"));
     }
 
     #[test]

@@ -9,7 +9,6 @@ use keeper_api::{Invalid, Wish};
 use keeper_image::{Digest, Reference, ResolveError, Seen};
 use keeper_rollout::{Run, Wanted};
 use kube::api::DynamicObject;
-use kube::runtime::reflector::ObjectRef;
 use std::collections::BTreeSet;
 
 /// How long a HEAD of an image that a node can't pull is believed.
@@ -23,19 +22,23 @@ pub(crate) fn seen(context: &Context, key: &Key, image: &Reference, memory: &mut
     }
     if memory.tag.as_ref().is_none_or(|tag| tag.image != *image) {
         memory.tag = None;
-        let seen = context.shared.tags.watch(image).ok()?;
-        let (mut changes, triggers, (namespace, name, kind)) = (seen.clone(), context.triggers.clone(), key.clone());
-        let forward = tokio::spawn(async move {
-            while changes.changed().await.is_ok() {
-                let workload = ObjectRef::new_with(&name, crate::kind::workload(kind)).within(&namespace);
-                if triggers.unbounded_send(workload).is_err() {
-                    break;
-                }
-            }
-        });
-        memory.tag = Some(Tag { image: image.clone(), seen, forward: forward.abort_handle() });
+        memory.tag = watch(context, key, image);
     }
     memory.tag.as_ref().map(|tag| tag.seen.borrow().clone())
+}
+
+/// Watches a tag for a workload or Canary, and wakes it when the tag moves.
+pub(crate) fn watch(context: &Context, key: &Key, image: &Reference) -> Option<Tag> {
+    let seen = context.shared.tags.watch(image).ok()?;
+    let (mut changes, triggers, (namespace, name, subject)) = (seen.clone(), context.triggers.clone(), key.clone());
+    let forward = tokio::spawn(async move {
+        while changes.changed().await.is_ok() {
+            if triggers.unbounded_send(subject.reference(&namespace, &name)).is_err() {
+                break;
+            }
+        }
+    });
+    Some(Tag { image: image.clone(), seen, forward: forward.abort_handle() })
 }
 
 /// What the user wants, as far as the registry was heard. A run that began after our last look was begun by an operator
@@ -93,21 +96,31 @@ pub(crate) async fn head(
     if !observe::waits_for_image(pod, containers) {
         return None;
     }
+    let digest: Digest = run.revision.as_str().parse().ok()?;
+    Some(believed_head(context, run, &wish.image.with_digest(digest), memory, now).await)
+}
+
+/// What the registry says of an image, or said a moment ago.
+pub(crate) async fn believed_head(
+    context: &Context,
+    run: &Run,
+    image: &Reference,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Result<(), HeadError> {
     if let Some((of, at, answer)) = &memory.head
         && *of == run.id
         && now.as_second() - at.as_second() < HEAD_BELIEVED
     {
-        return Some(answer.clone());
+        return answer.clone();
     }
-    let digest: Digest = run.revision.as_str().parse().ok()?;
-    let image = wish.image.with_digest(digest);
-    let answer = match context.shared.tags.fresh(&image).await {
+    let answer = match context.shared.tags.fresh(image).await {
         Ok(_) => Ok(()),
         Err(error @ ResolveError::NotFound { .. }) => Err(HeadError::NotFound(error.to_string())),
         Err(error) => Err(HeadError::Other(error.to_string())),
     };
     memory.head = Some((run.id.clone(), now, answer.clone()));
-    Some(answer)
+    answer
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a person is shown, decided from the step alone: the Event, the annotations, the line in the log.
 
+use crate::kind::Subject;
 use keeper_api::keys;
 use keeper_rollout::{Because, BlockerKind, Order, Phase, Record, State, Step};
 use kube::ResourceExt;
@@ -39,7 +40,7 @@ impl Face {
     /// A recorded change of phase is always told. What needs no record (a wrong annotation, a blocked start, a canary in
     /// trouble) is told where the workload doesn't show it yet; `lasted` is for how long it has been so. When it is over,
     /// the annotations say so without an Event.
-    pub(crate) fn of(step: &Step, before: &State, shown: &Shown, lasted: Duration) -> Option<Self> {
+    pub(crate) fn of(step: &Step, reason: &str, before: &State, shown: &Shown, lasted: Duration) -> Option<Self> {
         let recorded = step.orders.iter().find_map(|order| match order {
             Order::Record(record) => Some(record.as_ref()),
             _ => None,
@@ -49,7 +50,7 @@ impl Face {
             let of = |state: &State| state.ended().map(|ended| ended.revision.clone());
             let news =
                 record.state.phase() != before.phase() || of(&record.state) != of(before) || is_outcome(&step.because);
-            return news.then(|| Self::new(step, run, true));
+            return news.then(|| Self::new(step, reason, run, true));
         }
         let told = match weight(&step.because) {
             Weight::Told => true,
@@ -57,15 +58,20 @@ impl Face {
             Weight::Silent => false,
         };
         if told {
-            return Some(Self::new(step, run, true)).filter(|face| !face.is(shown));
+            return Some(Self::new(step, reason, run, true)).filter(|face| !face.is(shown));
         }
-        over(step, run, shown)
+        over(step, reason, run, shown)
     }
 
-    fn new(step: &Step, run: String, event: bool) -> Self {
+    /// What is seen, shown without an Event.
+    pub(crate) fn quiet(step: &Step, reason: &str, before: &State) -> Self {
+        Self::new(step, reason, run_of(None, before), false)
+    }
+
+    fn new(step: &Step, reason: &str, run: String, event: bool) -> Self {
         Self {
             phase: step.phase,
-            reason: step.because.reason().to_owned(),
+            reason: reason.to_owned(),
             message: step.because.to_string(),
             warning: step.because.is_warning(),
             run,
@@ -83,8 +89,8 @@ impl Face {
         })
     }
 
-    fn shown_message(&self) -> String {
-        crate::json::cut(&self.message, 500)
+    pub(crate) fn shown_message(&self) -> String {
+        shown_words(&self.message)
     }
 
     /// Whether that is shown already.
@@ -96,28 +102,45 @@ impl Face {
     }
 }
 
+/// Words as they are shown: one line, of 500 characters and of what a Canary's status takes. Showing them changes nothing in
+/// them, so that they are known again.
+pub(crate) fn shown_words(words: &str) -> String {
+    const BYTES: usize = 1000;
+    let mut shown = crate::json::cut(words, 500).replace(char::is_control, " ");
+    while shown.len() > BYTES {
+        shown.pop();
+    }
+    shown
+}
+
 impl Shown {
-    pub(crate) fn on(workload: &DynamicObject) -> Self {
-        let shown = |key| workload.annotations().get(key).cloned();
+    pub(crate) fn on(object: &DynamicObject) -> Self {
+        if Subject::of(object) == Subject::Canary {
+            let shown = |pointer| crate::json::text(&object.data, pointer).map(str::to_owned);
+            let [phase, reason, message] = ["/status/phase", "/status/reason", "/status/message"].map(shown);
+            return Self { phase, reason, message };
+        }
+        let shown = |key| object.annotations().get(key).cloned();
         Self { phase: shown(keys::PHASE), reason: shown(keys::REASON), message: shown(keys::MESSAGE) }
     }
 }
 
 /// A complaint that is still shown although it is over.
-fn over(step: &Step, run: String, shown: &Shown) -> Option<Face> {
+fn over(step: &Step, reason: &str, run: String, shown: &Shown) -> Option<Face> {
     let phase = shown.phase.as_deref()?;
     match &step.because {
         Because::UpToDate(_) => {
-            let reason = shown.reason.as_deref().unwrap_or_default();
-            let stands = phase == step.phase.as_str() && (reason == "UpToDate" || reason.starts_with("Promoted"));
-            (!stands).then(|| Face::new(step, run, false))
+            let told = shown.reason.as_deref().unwrap_or_default();
+            let good = ["UpToDate", "FirstCreated"].contains(&told) || told.starts_with("Promoted");
+            let stands = phase == step.phase.as_str() && good;
+            (!stands).then(|| Face::new(step, reason, run, false))
         }
         Because::Watching { .. } if phase == step.phase.as_str() => {
             let begun = "CanaryIncubating";
-            let face = Face { reason: begun.to_owned(), ..Face::new(step, run, false) };
+            let face = Face { reason: begun.to_owned(), ..Face::new(step, reason, run, false) };
             Some(face).filter(|face| !face.is(shown))
         }
-        Because::Still(_) => Some(Face::new(step, run, false)).filter(|face| !face.is(shown)),
+        Because::Still(_) => Some(Face::new(step, reason, run, false)).filter(|face| !face.is(shown)),
         _ => None,
     }
 }
@@ -220,7 +243,7 @@ mod tests {
     /// `Some((reason, event))` is shown, or nothing is.
     #[track_caller]
     fn check(step: &Step, before: &State, shown: &Shown, lasted: Duration, expected: Option<(&str, bool)>) {
-        let face = Face::of(step, before, shown, lasted);
+        let face = Face::of(step, step.because.reason(), before, shown, lasted);
         let found = face.as_ref().map(|face| (face.reason.as_str(), face.event));
         assert_eq!(found, expected, "{}", step.because);
     }
@@ -259,7 +282,7 @@ mod tests {
     #[test]
     fn long_words_are_cut_and_still_the_same() {
         let wrong = invalid(&"ä".repeat(10_000));
-        let face = Face::of(&wrong, &State::Settled, &Shown::default(), MOMENT).unwrap();
+        let face = Face::of(&wrong, "InvalidPlan", &State::Settled, &Shown::default(), MOMENT).unwrap();
         let annotations = face.annotations();
         let message = annotations[keys::MESSAGE].as_str().unwrap();
         assert!(message.chars().count() <= 501);
@@ -301,8 +324,8 @@ mod tests {
     #[test]
     fn a_face_tells_the_run_and_the_words() {
         let because = Because::Promoted { revision: revision(), proof: Proof::Silence, late: Vec::new() };
-        let face =
-            Face::of(&writes(step(Phase::Settled, because), rejected("a")), &State::Settled, &Shown::default(), MOMENT);
+        let (reason, writes) = (because.reason().to_owned(), writes(step(Phase::Settled, because), rejected("a")));
+        let face = Face::of(&writes, &reason, &State::Settled, &Shown::default(), MOMENT);
         let face = face.unwrap();
         assert_eq!(face.reason, "PromotedRestsOnSilence");
         assert!(!face.warning && face.message.contains("sha256:0123456789ab"), "{}", face.message);

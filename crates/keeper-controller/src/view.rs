@@ -1,7 +1,7 @@
 //! What we see of the cluster through watches: one store a kind, trimmed to the fields that are used.
 
 use crate::json;
-use crate::kind;
+use crate::kind::{self, Subject};
 use futures::future::Ready;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, future, stream};
@@ -20,13 +20,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The label that a canary, and the record of its rollouts, carry: the workload's name.
 pub(crate) use keeper_api::keys::CANARY_OF;
 
-/// A workload by namespace, name and kind.
-pub(crate) type Key = (String, String, WorkloadKind);
+/// A workload or Canary by namespace, name and kind.
+pub(crate) type Key = (String, String, Subject);
+
+/// Under which a Deployment that isn't ours keeps the hash of its template, in place of the template itself.
+const TEMPLATE_HASH: &str = "templateHash";
 
 /// The stores of one scope: a namespace, or the whole cluster.
 pub(crate) struct View {
     deployments: Store<DynamicObject>,
     configs: Option<Configs>,
+    canaries: Canaries,
     pub(crate) records: Store<DynamicObject>,
     replica_sets: Store<DynamicObject>,
     pods: Store<DynamicObject>,
@@ -39,6 +43,13 @@ pub(crate) struct View {
 struct Configs {
     workloads: Store<DynamicObject>,
     replication_controllers: Store<DynamicObject>,
+}
+
+/// The Canaries, where that kind is served.
+struct Canaries {
+    store: Store<DynamicObject>,
+    /// Whether the server has answered what there are, or that there are none to be seen.
+    known: tokio::sync::watch::Receiver<bool>,
 }
 
 /// Since when a watch fails, by kind.
@@ -76,17 +87,19 @@ impl View {
             of_configs = stream::select(changes.map(|config| vec![reference(&config)]), quiet).boxed();
             Configs { workloads, replication_controllers }
         });
-        let view = Arc::new(Self { deployments, configs, records, replica_sets, pods, services, slices, health });
-        let by_owner = Arc::clone(&view);
-        let by_slice = Arc::clone(&view);
+        let (canaries, g) = follow_canaries(client, namespace, Arc::clone(&health));
+        let view =
+            Arc::new(Self { deployments, configs, canaries, records, replica_sets, pods, services, slices, health });
+        let [by_workload, by_owner, by_slice, by_canary] = [(); 4].map(|()| Arc::clone(&view));
         let triggers = stream::select_all([
-            a.map(|workload| vec![reference(&workload)]).boxed(),
+            a.map(move |workload| by_workload.touched_by(&workload)).boxed(),
             of_configs,
             b.map(|record| owner_of(&record).into_iter().collect()).boxed(),
             c.map(|_| Vec::new()).boxed(),
             d.map(move |pod| by_owner.workload_of(&pod).into_iter().collect()).boxed(),
             e.map(|_| Vec::new()).boxed(),
             f.map(move |slice| by_slice.live_in(&slice.namespace().unwrap_or_default())).boxed(),
+            g.map(move |canary| by_canary.rivals_of(&canary)).boxed(),
         ]);
         (view, triggers.flat_map(stream::iter).boxed())
     }
@@ -99,6 +112,7 @@ impl View {
             // The writer lives as long as the stream that feeds it; where it is gone, the program is ending.
             let _ = store.wait_until_ready().await;
         }
+        let _ = self.canaries.known.clone().wait_for(|known| *known).await;
     }
 
     /// Whether what is seen is fresh; else which watch fails.
@@ -110,16 +124,50 @@ impl View {
         }
     }
 
-    /// The store of one kind of workload; none where the cluster has no such kind.
-    pub(crate) fn workloads(&self, kind: WorkloadKind) -> Option<&Store<DynamicObject>> {
-        match kind {
-            WorkloadKind::Deployment => Some(&self.deployments),
-            WorkloadKind::DeploymentConfig => self.configs.as_ref().map(|configs| &configs.workloads),
+    /// The store of one kind; none where the cluster has no such kind.
+    pub(crate) fn subjects(&self, subject: Subject) -> Option<&Store<DynamicObject>> {
+        match subject {
+            Subject::Workload(WorkloadKind::Deployment) => Some(&self.deployments),
+            Subject::Workload(WorkloadKind::DeploymentConfig) => {
+                self.configs.as_ref().map(|configs| &configs.workloads)
+            }
+            Subject::Canary => Some(&self.canaries.store),
         }
     }
 
-    pub(crate) fn workload(&self, (namespace, name, kind): &Key) -> Option<Arc<DynamicObject>> {
-        self.workloads(*kind)?.get(&ObjectRef::new_with(name, kind::workload(*kind)).within(namespace))
+    /// The workload or Canary. A Deployment without our label is kept in part only: see [`whole_template_hash`].
+    pub(crate) fn subject(&self, (namespace, name, subject): &Key) -> Option<Arc<DynamicObject>> {
+        self.subjects(*subject)?.get(&subject.reference(namespace, name))
+    }
+
+    /// The Canaries of a namespace.
+    pub(crate) fn canary_resources(&self, namespace: &str) -> Vec<Arc<DynamicObject>> {
+        in_namespace(&self.canaries.store, namespace)
+    }
+
+    /// The Deployment that was made for the Canary of that uid.
+    pub(crate) fn canary_deployment(&self, namespace: &str, uid: &str) -> Option<Arc<DynamicObject>> {
+        let ours = |owner: Option<(String, String)>| owner.is_some_and(|(_, owner)| owner == uid);
+        let mut all = in_namespace(&self.deployments, namespace).into_iter();
+        all.find(|deployment| ours(kind::owning_canary(deployment)))
+    }
+
+    /// The Deployments that were made for a Canary of that name, whichever Canary that was.
+    pub(crate) fn deployments_of_canary(&self, namespace: &str, name: &str) -> Vec<Arc<DynamicObject>> {
+        let mut all = in_namespace(&self.deployments, namespace);
+        all.retain(|deployment| kind::owning_canary(deployment).is_some_and(|(owner, _)| owner == name));
+        all
+    }
+
+    /// The pods of one run for one Deployment: runs for two of them may have the same id.
+    pub(crate) fn pods_of_run(&self, namespace: &str, deployment: &str, run: &str) -> Vec<Arc<DynamicObject>> {
+        let mut all = in_namespace(&self.pods, namespace);
+        let (of, run) = (Some(keeper_clone::label_value(deployment)), Some(run));
+        all.retain(|pod| {
+            pod.labels().get(CANARY_OF) == of.as_ref()
+                && pod.labels().get(keeper_api::keys::RUN_LABEL).map(String::as_str) == run
+        });
+        all
     }
 
     pub(crate) fn record(&self, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
@@ -168,9 +216,23 @@ impl View {
         self.pods.state().into_iter().filter(|pod| pod.labels().contains_key(CANARY_OF)).collect()
     }
 
+    /// Whose canary a pod is: directly, or through ReplicaSet and Deployment.
+    pub(crate) fn subject_of_canary(&self, pod: &DynamicObject) -> Option<(Subject, ObjectRef<DynamicObject>)> {
+        let directly = kind::owning_subject(pod).filter(|_| pod.labels().contains_key(CANARY_OF));
+        directly.or_else(|| {
+            let namespace = pod.namespace()?;
+            let owner = pod.owner_references().iter().find(|owner| owner.kind == "ReplicaSet")?;
+            let set =
+                self.replica_sets.get(&ObjectRef::new_with(&owner.name, kind::replica_set()).within(&namespace))?;
+            let (_, deployment) = kind::owning_subject(&set)?;
+            let (name, _) = kind::owning_canary(self.deployments.get(&deployment)?.as_ref())?;
+            Some((Subject::Canary, Subject::Canary.reference(&namespace, &name)))
+        })
+    }
+
     fn workload_of(&self, pod: &DynamicObject) -> Option<ObjectRef<DynamicObject>> {
         if pod.labels().contains_key(CANARY_OF) {
-            return owner_of(pod);
+            return self.subject_of_canary(pod).map(|(_, subject)| subject);
         }
         let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true))?;
         let (kind, store) = match owner.kind.as_str() {
@@ -187,8 +249,52 @@ impl View {
     fn live_in(&self, namespace: &str) -> Vec<ObjectRef<DynamicObject>> {
         let canaries = self.canaries();
         let here = canaries.iter().filter(|pod| pod.namespace().as_deref() == Some(namespace));
-        here.filter_map(|pod| owner_of(pod)).collect()
+        here.filter_map(|pod| self.subject_of_canary(pod)).map(|(_, subject)| subject).collect()
     }
+
+    /// What a Deployment's change is of interest to: itself, the Canaries whose production it is, and the one it tries.
+    fn touched_by(&self, deployment: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+        let namespace = deployment.namespace().unwrap_or_default();
+        let mut all = vec![reference(deployment)];
+        all.extend(self.canaries_for(&namespace, &deployment.name_any()));
+        all.extend(kind::owning_canary(deployment).map(|(name, _)| Subject::Canary.reference(&namespace, &name)));
+        all
+    }
+
+    /// A Canary and all others for the same Deployment: which of them acts may have changed.
+    fn rivals_of(&self, canary: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+        let namespace = canary.namespace().unwrap_or_default();
+        let mut all = self.canaries_for(&namespace, deployment_name(canary).unwrap_or_default());
+        let itself = Subject::Canary.reference(&namespace, &canary.name_any());
+        if !all.contains(&itself) {
+            all.push(itself);
+        }
+        all
+    }
+
+    fn canaries_for(&self, namespace: &str, deployment: &str) -> Vec<ObjectRef<DynamicObject>> {
+        let all = self.canary_resources(namespace);
+        let named = all.iter().filter(|canary| deployment_name(canary) == Some(deployment));
+        named.map(|canary| Subject::Canary.reference(namespace, &canary.name_any())).collect()
+    }
+}
+
+/// The production Deployment that a Canary names, as written.
+pub(crate) fn deployment_name(canary: &DynamicObject) -> Option<&str> {
+    json::text(&canary.data, "/spec/deploymentTemplate/metadata/name")
+}
+
+/// The hash of a Deployment's template, whether it is there or only its hash was kept.
+pub(crate) fn whole_template_hash(deployment: &DynamicObject) -> String {
+    let kept = deployment.data.get(TEMPLATE_HASH).and_then(Value::as_str).map(str::to_owned);
+    let nothing = Value::Null;
+    let template = || deployment.data.pointer("/spec/template").unwrap_or(&nothing);
+    kept.unwrap_or_else(|| keeper_clone::whole_template_hash(template()))
+}
+
+/// Whether all of a Deployment is there, as the server served it.
+pub(crate) fn is_whole(deployment: &DynamicObject) -> bool {
+    deployment.data.get(TEMPLATE_HASH).is_none()
 }
 
 fn in_namespace(store: &Store<DynamicObject>, namespace: &str) -> Vec<Arc<DynamicObject>> {
@@ -196,16 +302,66 @@ fn in_namespace(store: &Store<DynamicObject>, namespace: &str) -> Vec<Arc<Dynami
 }
 
 pub(crate) fn reference(workload: &DynamicObject) -> ObjectRef<DynamicObject> {
-    ObjectRef::from_obj_with(workload, kind::workload(kind::of(workload)))
+    ObjectRef::from_obj_with(workload, Subject::of(workload).resource())
 }
 
 fn owner_of(object: &DynamicObject) -> Option<ObjectRef<DynamicObject>> {
-    kind::owning_workload(object).map(|(_, owner)| owner)
+    kind::owning_subject(object).map(|(_, owner)| owner)
 }
 
 pub(crate) fn controller_uid(object: &DynamicObject) -> Option<&str> {
     let controls = object.owner_references().iter().find(|owner| owner.controller == Some(true))?;
     Some(&controls.uid)
+}
+
+/// Canaries are looked for whether they are served or not: a kind that isn't there, or may not be seen, is no failure of
+/// ours, and is asked for again as long as we run.
+fn follow_canaries(
+    client: &Client,
+    namespace: Option<&str>,
+    health: Arc<Health>,
+) -> (Canaries, impl Stream<Item = DynamicObject> + Send + 'static) {
+    let kind = Subject::Canary.resource();
+    let api: Api<DynamicObject> = match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
+        None => Api::all_with(client.clone(), &kind),
+    };
+    let (reader, writer) = store_of(kind.clone());
+    let (answered, known) = tokio::sync::watch::channel(false);
+    let name = kind.kind.clone();
+    let noted = move |event: &Result<Event<DynamicObject>, watcher::Error>| match event {
+        Ok(Event::Init | Event::InitApply(_)) => {}
+        Ok(_) => {
+            health.note(&name, None);
+            answered.send_replace(true);
+        }
+        Err(error) if is_not_served(error) => {
+            tracing::debug!(%error, "there are no Canaries to be seen; asked again");
+            health.note(&name, None);
+            answered.send_replace(true);
+        }
+        Err(error) => health.note(&name, Some(error)),
+    };
+    let events = watch(api, watcher::Config::default())
+        .default_backoff()
+        .modify(move |canary| {
+            canary.managed_fields_mut().clear();
+            kind::note(canary, &kind);
+        })
+        .reflect(writer)
+        .inspect(noted);
+    (Canaries { store: reader, known }, events.touched_objects().filter_map(ok))
+}
+
+/// Whether the server says that there is no such kind, or that we may not see it.
+fn is_not_served(error: &watcher::Error) -> bool {
+    let code = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.code,
+        _ => return false,
+    };
+    matches!(code, 403 | 404)
 }
 
 fn follow(
@@ -263,14 +419,33 @@ impl Health {
 
 fn trim_nothing(_: &mut DynamicObject) {}
 
-/// A workload that isn't ours is kept as a name.
+/// Of a workload that isn't labelled as ours only what a Canary needs to know of its production is kept: how far it is, what it
+/// runs, and a hash of its template.
 fn trim_workload(workload: &mut DynamicObject) {
     workload.managed_fields_mut().clear();
     let ours = workload.labels().contains_key(keeper_api::keys::CANARY_LABEL);
-    if !ours {
-        trim_to_metadata(workload);
-        workload.annotations_mut().clear();
+    if ours {
+        return;
     }
+    workload.annotations_mut().retain(|key, _| key.starts_with(keeper_api::keys::PREFIX));
+    let kept = |pointer| workload.data.pointer(pointer).cloned().unwrap_or(Value::Null);
+    let hash = keeper_clone::whole_template_hash(&kept("/spec/template"));
+    let containers = |list: &str| -> Vec<Value> {
+        let all = json::list(&workload.data, list).iter();
+        all.map(|c| json!({ "name": c.get("name"), "image": c.get("image") })).collect()
+    };
+    let template = json!({
+        "metadata": { "labels": kept("/spec/template/metadata/labels") },
+        "spec": {
+            "containers": containers("/spec/template/spec/containers"),
+            "initContainers": containers("/spec/template/spec/initContainers"),
+        },
+    });
+    let spec = json!({
+        "selector": kept("/spec/selector"), "replicas": kept("/spec/replicas"), "paused": kept("/spec/paused"),
+        "template": template,
+    });
+    workload.data = json!({ "spec": spec, "status": kept("/status"), TEMPLATE_HASH: hash });
 }
 
 fn trim_to_metadata(object: &mut DynamicObject) {

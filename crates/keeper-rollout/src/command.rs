@@ -43,8 +43,8 @@ impl Command {
         }
         let digits = |text: &str| text.split_once(':').map_or(text.len(), |(_, hex)| hex.len());
         let tail = revision.as_str().split_once(':').map(|(_, hex)| hex);
-        digits(named) >= LEAST
-            && (revision.as_str().starts_with(named) || tail.is_some_and(|hex| hex.starts_with(named)))
+        let begins = |hex: &str| revision.as_str().starts_with(named) || hex.starts_with(named);
+        digits(named) >= LEAST && tail.is_some_and(begins)
     }
 
     /// The number after `#`, if there is one.
@@ -96,6 +96,15 @@ mod tests {
         check("", false, None);
         check("#1", false, Some(1));
         check("0123456789ab#x", true, None);
+    }
+
+    #[test]
+    fn a_generation_is_named_whole() {
+        let revision = Revision::from("0c52ed42-6a2b-4bcd-9b2e-3d5a0a1b2c3d/12");
+        let means = |value: &str| Command::new(Verb::Promote, value).means(&revision);
+        assert!(means("0c52ed42-6a2b-4bcd-9b2e-3d5a0a1b2c3d/12"));
+        assert!(!means("0c52ed42-6a2b-4bcd-9b2e-3d5a0a1b2c3d/1"));
+        assert!(!means("0c52ed42-6a2b-4bcd-9b2e-3d5a0a1b2c3d"));
     }
 
     #[test]

@@ -136,7 +136,7 @@ pub fn read(canary: &Value, defaults: &Defaults) -> Result<CanaryWish, Invalid> 
     let spec = Spec::of(canary)?;
     let namespace = canary.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("default");
     let (deployment, notes) = template::read(spec.get("deploymentTemplate"), namespace)?;
-    let place = checks::Place { path: "spec.metrics".into(), workload: &deployment };
+    let place = checks::Place { path: "spec.metrics".into(), workload: &deployment, templates: &defaults.templates };
     let mut listed = checks::read(spec.get("metrics").unwrap_or(&Value::Null), &place)?;
     let alert_matchers = listed.matchers_or("spec.alertMatchers", spec.matchers()?)?;
     Ok(CanaryWish {

@@ -39,6 +39,8 @@ pub(crate) enum Form {
     Texts,
     /// A Job's template.
     Job,
+    /// Texts by name.
+    Map,
 }
 
 /// The regular expression of [`is_word`](super::is_word).
@@ -215,7 +217,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The words that may stand in braces in a query, a path or a body.
-pub(crate) const NAMES: [&str; 4] = ["namespace", "workload", "canary", "baseline"];
+pub(crate) const NAMES: [&str; 4] = ["canary", "pod", "namespace", "workload"];
 
 /// The first word in double braces that is not known, if there is one. PromQL has no use for two braces in a row.
 pub(crate) fn unknown_braces<'a>(text: &'a str, known: &[&str]) -> Option<&'a str> {

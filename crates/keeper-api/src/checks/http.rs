@@ -71,7 +71,7 @@ impl Http {
         field(
             "path",
             Form::Pattern(1_024, "^/"),
-            "Path and query that are added to the provider's address. {{namespace}}, {{workload}}, {{canary}} and {{baseline}} are replaced. Default /.",
+            "Path and query that are added to the provider's address. {{canary}}, {{namespace}} and {{workload}} are replaced. Default /.",
         ),
         field("body", Form::Text(4_096), "Body of a POST: JSON as text, with the same words in braces."),
         field(

@@ -36,12 +36,18 @@
 //! # Where it is asked
 //!
 //! Addresses and credentials are not in this language. `provider` names one that the operator's owner set up; left out,
-//! it is the only one there is or the one named `default`.
+//! it is the only Prometheus there is, or the one named `default`.
 //!
 //! # What may stand in braces
 //!
-//! In `query`, and in `path` and `body` of `http`: `{{namespace}}`, `{{workload}}`, `{{canary}}` (the canary pod's name),
-//! `{{baseline}}` (the production pods' names with `|` between them, for `=~`) and, in `query` alone, `{{window}}`.
+//! In `query`, and in `path` and `body` of `http`: `{{canary}}` or `{{pod}}` (the canary pod's name), `{{namespace}}` and `{{workload}}`. In
+//! `query` those stand inside quotes, and there are two more: `{{baseline}}`, a pattern of the production pods' names
+//! inside quotes after `=~`, and `{{window}}` outside quotes.
+//!
+//! # Checks that are written once
+//!
+//! The operator's owner can give names to checks with variables in them ([`Templates`]); a workload then says
+//! `template: errors-at-the-edge` in place of `kind`, and `with:` what the variables are.
 
 mod alerts;
 mod fields;
@@ -52,6 +58,7 @@ mod latency_share;
 mod pace;
 mod query;
 mod series;
+mod templates;
 
 pub(crate) use fields::{Field, Form};
 pub use http::{Expected, Http, Method};
@@ -60,6 +67,8 @@ pub use job::Job;
 pub use latency_share::LatencyShare;
 pub use query::{NoData, Query};
 pub use series::{Matching, SeriesMatcher};
+pub(crate) use templates::FIELDS as TEMPLATE;
+pub use templates::{TemplateError, Templates};
 
 use crate::invalid::{Invalid, list, quote};
 use crate::{keys, yaml};
@@ -154,11 +163,13 @@ pub(crate) struct Place<'a> {
     pub(crate) path: String,
     /// The workload as it will be: a Job may use no other ServiceAccount than its pods do.
     pub(crate) workload: &'a Value,
+    /// The checks that have names.
+    pub(crate) templates: &'a Templates,
 }
 
 /// Reads the YAML list of checks in the annotation.
-pub(crate) fn read_annotation(text: &str, workload: &Value) -> Result<Checks, Invalid> {
-    let place = Place { path: format!("annotation {}", keys::CHECKS), workload };
+pub(crate) fn read_annotation(text: &str, workload: &Value, templates: &Templates) -> Result<Checks, Invalid> {
+    let place = Place { path: format!("annotation {}", keys::CHECKS), workload, templates };
     let value = yaml::read(text).map_err(|problem| not_a_list(&place.path, problem))?;
     read(&value, &place)
 }
@@ -175,7 +186,11 @@ pub(crate) fn read(value: &Value, place: &Place<'_>) -> Result<Checks, Invalid> 
     }
     let mut read = Checks::default();
     for (at, item) in items.iter().enumerate() {
-        read_one(&mut read, &format!("{}[{at}]", place.path), item, place)?;
+        let path = format!("{}[{at}]", place.path);
+        match place.templates.resolve(&path, item)? {
+            Some(resolved) => read_one(&mut read, &resolved.path, &resolved.check, Some(&resolved.name), place)?,
+            None => read_one(&mut read, &path, item, None, place)?,
+        }
     }
     Ok(read)
 }
@@ -185,7 +200,13 @@ fn not_a_list(path: &str, problem: String) -> Invalid {
     Invalid { field: path.to_owned(), problem, fix }
 }
 
-fn read_one(all: &mut Checks, path: &str, item: &Value, place: &Place<'_>) -> Result<(), Invalid> {
+fn read_one(
+    all: &mut Checks,
+    path: &str,
+    item: &Value,
+    template: Option<&str>,
+    place: &Place<'_>,
+) -> Result<(), Invalid> {
     let fields = Fields::of(path, item)?;
     let rule = match kind(&fields)? {
         alerts::KIND => {
@@ -204,7 +225,7 @@ fn read_one(all: &mut Checks, path: &str, item: &Value, place: &Place<'_>) -> Re
         _ => Rule::Job(Box::new(Job::read(&fields, place.workload)?)),
     };
     let mut check = Check { name: String::new(), policy: pace::read(&fields)?, rule };
-    check.name = name(&fields, &check, &all.checks)?;
+    check.name = name(&fields, template.unwrap_or_else(|| check.kind()), &all.checks)?;
     all.checks.push(check);
     Ok(())
 }
@@ -217,12 +238,12 @@ fn kind(fields: &Fields<'_>) -> Result<&'static str, Invalid> {
             .find(|kind| kind == text)
             .ok_or_else(|| fields.invalid("kind", format!("{} is not known", quote(text)), fix)),
         Some(other) => Err(fields.invalid("kind", format!("is {}", yaml::kind_of(other)), fix)),
-        None => Err(fields.whole_invalid("has no kind", fix)),
+        None => Err(fields.whole_invalid("has no kind", format!("{fix}; or template: and its name"))),
     }
 }
 
-/// The name as written, or one made of the kind.
-fn name(fields: &Fields<'_>, check: &Check, others: &[Check]) -> Result<String, Invalid> {
+/// The name as written, or one made of the kind's or the template's.
+fn name(fields: &Fields<'_>, otherwise: &str, others: &[Check]) -> Result<String, Invalid> {
     let taken = |name: &str| others.iter().any(|other| other.name == name);
     match fields.text("name", NAME_LENGTH, "errors-at-login", is_word)? {
         Some(name) if taken(&name) => {
@@ -230,9 +251,9 @@ fn name(fields: &Fields<'_>, check: &Check, others: &[Check]) -> Result<String, 
             Err(fields.invalid("name", problem, "give each check a name of its own"))
         }
         Some(name) => Ok(name),
-        None if !taken(check.kind()) => Ok(check.kind().to_owned()),
+        None if !taken(otherwise) => Ok(otherwise.to_owned()),
         None => {
-            let numbered = (2..=MOST + 1).map(|n| format!("{}-{n}", check.kind()));
+            let numbered = (2..=MOST + 1).map(|n| format!("{otherwise}-{n}"));
             Ok(numbered.into_iter().find(|name| !taken(name)).unwrap_or_default())
         }
     }

@@ -42,7 +42,14 @@ pub enum NoData {
     Unknown,
     /// `zero`: the number is 0, as for a counter that appears with its first event.
     Zero,
+    /// `healthy`: for a query of what must not be there.
+    Healthy,
+    /// `unhealthy`: for a query of what must be there.
+    Unhealthy,
 }
+
+/// The words for [`NoData`].
+const NO_DATA: &[&str] = &["unknown", "zero", "healthy", "unhealthy"];
 
 impl Query {
     pub(crate) const KIND: &str = "query";
@@ -51,13 +58,13 @@ impl Query {
         field(
             "query",
             Form::Text(4_096),
-            "PromQL that comes to one number. {{namespace}}, {{workload}}, {{canary}}, {{baseline}} and {{window}} are replaced. Required.",
+            "PromQL that comes to one number. {{canary}}, {{namespace}} and {{workload}} stand inside quotes, {{baseline}} inside quotes after =~, {{window}} outside. Required.",
         ),
         field("min", Form::Number, "The least healthy number. min or max is required."),
         field("max", Form::Number, "The largest healthy number. min or max is required."),
         field("unit", Form::Text(16), "Unit of the number, for what is told."),
         field("window", Form::Span, "What {{window}} is replaced by, 1s to 1d. Default 1m."),
-        field("noData", Form::Word(&["unknown", "zero"]), "What no series means: unknown (default) or zero."),
+        field("noData", Form::Word(NO_DATA), "What no series means: unknown (default), zero, healthy or unhealthy."),
     ];
 
     pub(super) fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
@@ -65,7 +72,7 @@ impl Query {
         fields.refuse_unknown(&[&[pace::KIND], pace::COMMON, Self::FIELDS])?;
         let query = fields.text("query", 4_096, EXAMPLE, |text| !text.trim().is_empty())?;
         let query = query.ok_or_else(|| fields.missing("query", EXAMPLE))?;
-        let known: Vec<&str> = NAMES.into_iter().chain(["window"]).collect();
+        let known: Vec<&str> = NAMES.into_iter().chain(["baseline", "window"]).collect();
         if let Some(name) = unknown_braces(&query, &known) {
             let problem = format!("{} can't stand in double braces", quote(name));
             return Err(fields.invalid("query", problem, format!("write one of {}", known.join(", "))));
@@ -84,8 +91,10 @@ impl Query {
             max,
             unit: fields.text("unit", 16, "ms", |text| !text.contains(char::is_control))?,
             window: fields.span("window", Duration::from_secs(1)..=day, "5m")?.unwrap_or(Duration::from_secs(60)),
-            no_data: match fields.text("noData", 16, "zero", |text| matches!(text, "unknown" | "zero"))?.as_deref() {
+            no_data: match fields.text("noData", 16, "zero", |text| NO_DATA.contains(&text))?.as_deref() {
                 Some("zero") => NoData::Zero,
+                Some("healthy") => NoData::Healthy,
+                Some("unhealthy") => NoData::Unhealthy,
                 _ => NoData::Unknown,
             },
         })

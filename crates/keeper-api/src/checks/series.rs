@@ -52,6 +52,9 @@ impl fmt::Display for SeriesMatcher {
 /// The longest list of matchers, in bytes.
 pub(super) const LONGEST: usize = 1_024;
 
+/// The most matchers of one list.
+const MOST: usize = 16;
+
 /// Reads matchers such as `{code=~"5..|429", handler!="/health"}`; the braces may be left out.
 pub(super) fn read(fields: &Fields<'_>, name: &str) -> Result<Option<Vec<SeriesMatcher>>, Invalid> {
     const EXAMPLE: &str = r#"'{code=~"5..|429"}'"#;
@@ -62,6 +65,10 @@ pub(super) fn read(fields: &Fields<'_>, name: &str) -> Result<Option<Vec<SeriesM
         matcher(part).ok_or_else(|| fields.invalid(name, format!("{} is no label matcher", quote(part)), &fix))
     };
     let all = parts.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+    if all.len() > MOST {
+        let problem = format!("has {} label matchers, at most {MOST} are taken", all.len());
+        return Err(fields.invalid(name, problem, fix));
+    }
     if all.is_empty() {
         return Err(fields.invalid(name, "has no label matcher", fix));
     }

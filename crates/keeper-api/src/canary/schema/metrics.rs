@@ -1,7 +1,7 @@
 //! `spec.metrics`: the checks, made of the tables that their reader uses.
 
-use super::{Rule, flag, list, object, open, pattern, put, ruled, span, text, whole, with, word};
-use crate::checks::{FIELDS, Field, Form, MOST};
+use super::{Rule, flag, list, object, open, pattern, put, ruled, span, text, texts, whole, with, word};
+use crate::checks::{FIELDS, Field, Form, MOST, TEMPLATE};
 use serde_json::{Map, Value, json};
 
 /// What a kind can't do without.
@@ -29,18 +29,19 @@ pub(super) fn schema() -> Value {
     let doc =
         "The checks that judge the canary, each of them required unless it only observes. None: alerts alone judge.";
     let mut properties = Map::new();
-    for field in fields() {
+    let templates =
+        TEMPLATE.iter().map(|field| Known { name: field.name, form: field.form, docs: vec![("", field.doc)] });
+    for field in fields().into_iter().chain(templates) {
         properties.insert(field.name.to_owned(), field.schema());
     }
     let item = json!({
         "type": "object",
-        "description": "A check. Which fields it may have is up to its kind.",
+        "description": "A check, with a kind or a template. Which further fields it may have is up to its kind.",
         "properties": properties,
-        "required": ["kind"],
     });
-    let item = ruled(item, fields().iter().filter_map(Known::rule).chain(required()).chain(excluded()).chain(ranges()));
+    let item = ruled(item, fields().iter().filter_map(Known::rule).chain(required()).chain(excluded()).chain(either()));
     let unique = "self.all(a, !has(a.name) || self.exists_one(b, has(b.name) && b.name == a.name))";
-    let alerts = "self.filter(m, m.kind == 'alerts').size() <= 1";
+    let alerts = "self.filter(m, has(m.kind) && m.kind == 'alerts').size() <= 1";
     ruled(
         list(doc, MOST, item),
         [
@@ -81,7 +82,7 @@ impl Known {
                 said.push(doc);
             }
         }
-        if self.docs.len() >= FIELDS.len() - 1 && said.len() == 1 {
+        if said.len() == 1 && (self.is_common() || kinds(said.concat().as_str()) == [""]) {
             return said.concat();
         }
         said.iter().map(|doc| format!("{}: {doc}", kinds(doc).join(", "))).collect::<Vec<_>>().join(" ")
@@ -103,24 +104,31 @@ impl Known {
             Form::Number => json!({ "type": "number", "description": doc }),
             Form::Texts => list(doc, 32, text("One or more of them.", 1_024)),
             Form::Job => job(doc),
+            Form::Map => texts(doc, 16, 256),
         }
     }
 
-    /// It belongs to its kinds alone.
+    /// Whether it says how a check is asked, whatever that is.
+    fn is_common(&self) -> bool {
+        self.docs.len() >= FIELDS.len() - 1
+    }
+
+    /// It belongs to its kinds alone; what is common may stand beside a template too.
     fn rule(&self) -> Option<Rule> {
         let kinds: Vec<String> = self.docs.iter().map(|(kind, _)| format!("'{kind}'")).collect();
         if kinds.len() == FIELDS.len() {
             return None;
         }
         let names: Vec<&str> = self.docs.iter().map(|(kind, _)| *kind).collect();
-        let rule = format!("!has(self.{}) || self.kind in [{}]", self.name, kinds.join(", "));
+        let beside = if self.is_common() { "!has(self.kind) ||" } else { "has(self.kind) &&" };
+        let rule = format!("!has(self.{}) || ({beside} self.kind in [{}])", self.name, kinds.join(", "));
         Some(Rule::new(rule, format!("is a field of kind {} alone", names.join(", "))).about(self.name).forbidden())
     }
 }
 
 fn required() -> impl Iterator<Item = Rule> {
     REQUIRED.into_iter().map(|(kind, field)| {
-        let rule = format!("self.kind != '{kind}' || has(self.{field})");
+        let rule = format!("!has(self.kind) || self.kind != '{kind}' || has(self.{field})");
         Rule::new(rule, format!("a check of kind {kind} needs it")).about(field).required()
     })
 }
@@ -136,22 +144,28 @@ fn excluded() -> impl Iterator<Item = Rule> {
     })
 }
 
-fn ranges() -> [Rule; 3] {
+/// Where there is a choice.
+fn either() -> [Rule; 6] {
+    let of = |kind: &str, rest: &str| format!("!has(self.kind) || self.kind != '{kind}' || {rest}");
+    let template = "says what is asked, and so does template; remove one of the two";
     [
+        Rule::new("has(self.kind) || has(self.template)", "a check needs kind, or template").about("kind").required(),
+        Rule::new("!has(self.kind) || !has(self.template)", template).about("kind").forbidden(),
+        Rule::new("!has(self.with) || has(self.template)", "belongs to template").about("with").forbidden(),
         Rule::new(
-            "self.kind != 'query' || has(self.min) || has(self.max)",
+            of("query", "has(self.min) || has(self.max)"),
             "a check of kind query needs min or max: which numbers are healthy",
         )
         .about("max")
         .required(),
         Rule::new(
-            "self.kind != 'http' || has(self.min) || has(self.max) || has(self.equals)",
+            of("http", "has(self.min) || has(self.max) || has(self.equals)"),
             "a check of kind http needs min, max or equals: what is healthy",
         )
         .about("max")
         .required(),
         Rule::new(
-            "!has(self.path) || self.kind != 'httpErrorRate' || has(self.port)",
+            of("httpErrorRate", "!has(self.path) || has(self.port)"),
             "needs port beside it, or Prometheus is asked",
         )
         .about("port")

@@ -49,7 +49,7 @@ pub(super) fn schema() -> Value {
     let doc = "What is wanted. A change is another release, which starts over; pause, promote, abort and retry are \
                annotations.";
     let both = "!has(self.alertMatchers) || size(self.alertMatchers) == 0 || !has(self.metrics) \
-                || !self.metrics.exists(m, m.kind == 'alerts')";
+                || !self.metrics.exists(m, has(m.kind) && m.kind == 'alerts')";
     ruled(
         object(doc, properties, &["deploymentTemplate"]),
         [

@@ -1,0 +1,114 @@
+//! The operator dies at each of its requests of a release that a Canary asks for, and another one goes on.
+
+use crate::canary_world::*;
+use crate::world::{Start, World, kill, promotions};
+use futures::{StreamExt, stream};
+use keeper_sandbox::faults::{Fault, HookPoint, Matcher, When};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How many releases run side by side: they mostly wait.
+const AT_ONCE: usize = 6;
+
+/// What happens at one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strike {
+    /// It is carried out, and the operator dies before it has the answer.
+    Killed,
+    /// It is carried out, and the operator gets no answer.
+    ReplyLost,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_canary_ends_the_same_wherever_the_operator_dies() {
+    sweep(true, Strike::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_canary_ends_the_same_wherever_the_operator_dies() {
+    sweep(false, Strike::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_canary_ends_the_same_whichever_answer_is_lost() {
+    sweep(true, Strike::ReplyLost).await;
+}
+
+async fn sweep(good: bool, strike: Strike) {
+    let (_, undisturbed) = run(good, strike, 0).await;
+    println!("good: {good}, undisturbed: {undisturbed} writes");
+    assert!(undisturbed >= 6, "too few writes for a whole release: {undisturbed}");
+    let runs = (1..=undisturbed as u64).map(|nth| async move { run(good, strike, nth).await });
+    let ran: Vec<_> = stream::iter(runs).buffer_unordered(AT_ONCE).collect().await;
+    let struck = ran.iter().filter(|(struck, _)| *struck).count();
+    assert!(struck + 3 >= undisturbed, "only {struck} of {undisturbed} writes were struck");
+}
+
+/// One release, struck at its `nth` write, or not at all; answers whether it was struck, and how many writes it took.
+async fn run(good: bool, strike: Strike, nth: u64) -> (bool, usize) {
+    let world = Start::default().label(&format!("good: {good}, {strike:?} at write {nth}")).world().await;
+    install(&world).await;
+    let old = world.image(&world.push("1", &[]));
+    produce(&world, "shop", &old, 2).await;
+    let before = world.revision().await;
+    let struck = arm(&world, strike, nth);
+    world.start_operator();
+    world.operator_ready().await;
+    let script: &[(&str, &str)] = if good { &[] } else { &[("exit-after", "700ms")] };
+    let new = world.image(&world.push("2", script));
+    // Each new operator begins to watch at zero.
+    let mut asked = canary("shop", SHORT, &wanted(&world, "shop", &new));
+    asked["spec"]["maxIncubation"] = "60s".into();
+    world.create(&canary_kind(), asked).await;
+    let is_struck = || struck.load(Ordering::SeqCst);
+    let is_over = async || {
+        let phase = status(&world, "shop").await["phase"].clone();
+        (phase == "Settled" || phase == "Rejected") && world.canaries().await.is_empty()
+    };
+    world.until("it is struck, or over", async || is_struck() || is_over().await).await;
+    if is_struck() && strike == Strike::Killed {
+        world.start_operator();
+    }
+    let status = if good {
+        until_promoted(&world, "shop").await
+    } else {
+        let status = until_status(&world, "shop", "Rejected", "Rejected").await;
+        until_gone(&world).await;
+        status
+    };
+    // What is still to be told and shown.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let report = format!("{status:#}\n{}", world.report().await);
+    let expected = if good { &new } else { &old };
+    assert_eq!(image_of(&world, "shop").await, *expected, "{report}");
+    let changed = world.revision().await - before;
+    assert_eq!(usize::try_from(changed), Ok(usize::from(good)), "production was changed that often\n{report}");
+    let requests = world.requests();
+    let accepted = promotions(&requests).iter().filter(|request| request.code == 200).count();
+    assert!(accepted <= usize::from(good), "{accepted} promotions\n{report}");
+    // One whose answer was lost is not counted.
+    assert!(trials(&requests).len() <= 1, "canaries\n{report}");
+    (is_struck(), requests.iter().filter(|request| request.is_write()).count())
+}
+
+/// Whether the strike fell.
+fn arm(world: &World, strike: Strike, nth: u64) -> Arc<AtomicBool> {
+    let struck = Arc::<AtomicBool>::default();
+    if nth == 0 {
+        return struck;
+    }
+    let all = Matcher::any().verb("create").verb("update").verb("patch").verb("delete");
+    let writes = all.namespace(&world.namespace).writes();
+    if strike == Strike::ReplyLost {
+        world.faults().add(writes.clone(), When::Nth(nth), Fault::DropReply);
+    }
+    let (operator, mark) = (world.operator(), Arc::clone(&struck));
+    world.faults().at(writes, nth, HookPoint::Committed, move |_| {
+        if strike == Strike::Killed {
+            kill(&operator);
+        }
+        mark.store(true, Ordering::SeqCst);
+    });
+    struck
+}
