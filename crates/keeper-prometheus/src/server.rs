@@ -199,10 +199,8 @@ impl Server {
 
     fn build(&self, pem: &Pem) -> Result<Client, QueryError> {
         let tls = &self.provider.tls;
-        let mut builder = Client::builder()
-            .user_agent(concat!("canary-keeper/", env!("CARGO_PKG_VERSION")))
-            .timeout(self.provider.timeout)
-            .redirect(Policy::none());
+        let mut builder =
+            Client::builder().user_agent(concat!("canary-keeper/", env!("CARGO_PKG_VERSION"))).redirect(Policy::none());
         if let (Some(file), Some(ca)) = (&tls.ca_file, &pem.ca) {
             let found = Certificate::from_pem_bundle(ca).map_err(|error| self.unusable(file, &causes(&error)))?;
             if found.is_empty() {

@@ -99,11 +99,11 @@ fn fails_by_digest(world: &World, salt: &str, status: u16) -> String {
     digest
 }
 
-async fn rejected(world: &World, digest: &str, production: &str, why: &str) {
+pub async fn rejected(world: &World, digest: &str, production: &str, why: &str) {
     ended(world, "rejected", "Rejected", digest, production, why).await;
 }
 
-async fn inconclusive(world: &World, digest: &str, production: &str, why: &str) {
+pub async fn inconclusive(world: &World, digest: &str, production: &str, why: &str) {
     ended(world, "inconclusive", "Inconclusive", digest, production, why).await;
 }
 

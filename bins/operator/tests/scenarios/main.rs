@@ -24,6 +24,7 @@ mod deploymentconfig;
 mod faults;
 mod ledger;
 mod load;
+mod prometheus;
 mod releases;
 mod sweep;
 mod undo;

@@ -1,5 +1,7 @@
 use super::*;
 use crate::answer::Answer;
+use proptest::collection::vec;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const BORN: i64 = 1_800_000_000;
@@ -193,4 +195,55 @@ fn a_question_begins_with_the_canary_and_reaches_a_little_behind_the_last() {
     let expected = r#"{__name__=~"x_total|process_start_time_seconds",pod=~"a\\.b|c",ns="shop",handler="/a"}[2001ms]"#;
     assert_eq!(asked, expected);
     assert!(query(&[&pod("a\"b")], &labels, wanted, look(1).window).is_err());
+}
+
+/// What a counter shows at each scrape, and how much it really counted up to then. A step below zero is a restart.
+fn history(steps: &[i32]) -> (Vec<f64>, Vec<f64>) {
+    let (mut value, mut total) = (0.0, 0.0);
+    let mut walk = |step: &i32| {
+        let by = f64::from(step.unsigned_abs());
+        // A restarted counter must be seen to be lower.
+        let restarts = *step < 0 && by < value;
+        value = if restarts { by } else { value + by };
+        total += by;
+        (value, total)
+    };
+    steps.iter().map(&mut walk).unzip()
+}
+
+proptest! {
+    #[test]
+    fn however_often_it_is_looked_at_each_increment_counts_once(
+        steps in vec(-50..500_i32, 2..120),
+        interval in prop::sample::select(vec![1_i64, 5, 15, 60]),
+        gaps in vec(any::<prop::sample::Index>(), 0..10),
+        looks in vec(any::<prop::sample::Index>(), 1..20),
+    ) {
+        let (values, totals) = history(&steps);
+        let scrape = |index: usize| (i64::try_from(index).unwrap() + 1) * interval;
+        let text: Vec<_> = values.iter().enumerate().map(|(index, value)| (scrape(index), value.to_string())).collect();
+        // A gap hides no restart: where one is hidden, what came before it can't be known.
+        let falls = |index: usize| index > 0 && index < values.len() && values[index] < values[index - 1];
+        let missed: BTreeSet<usize> = gaps.iter().map(|gap| gap.index(values.len())).collect();
+        let kept = |index: usize| !missed.contains(&index) || falls(index) || falls(index + 1) || index + 1 == values.len();
+        let seen: Vec<_> = text.iter().enumerate().filter(|(index, _)| kept(*index)).map(|(_, sample)| sample).collect();
+        let mut when: BTreeSet<usize> = looks.iter().map(|look| look.index(values.len())).collect();
+        when.insert(values.len() - 1);
+
+        let mut life = Tested::default();
+        for index in when {
+            let now = look(scrape(index));
+            life.start_over_for(&now.canary.uid);
+            let from = life.from(now.window).as_second() - BORN;
+            // What the server would answer: this window, and nothing that is yet to come.
+            let answer: Vec<_> = seen.iter().filter(|(second, _)| (from..=scrape(index)).contains(second))
+                .map(|(second, value)| (*second, value.as_str())).collect();
+            let _ = life.sees_as(&now, &[requests("200", &answer)]);
+        }
+        // An operator that came late, to a canary older than its first question, lacks only what restarts before hid.
+        let all_in_reach = looks.iter().any(|look| scrape(look.index(values.len())) <= FIRST_WINDOW.as_secs())
+            || scrape(values.len() - 1) <= FIRST_WINDOW.as_secs();
+        prop_assume!(all_in_reach);
+        prop_assert_eq!(life.sum("Canary 200"), *totals.last().unwrap());
+    }
 }
