@@ -63,6 +63,7 @@ mod validation;
 mod watch;
 
 pub use pod_log::log_file_name;
+pub(crate) use pod_log::previous_log_file_name;
 pub use request_log::{RequestCounts, RequestLog, RequestRecord};
 pub use server::{ApiConfig, ApiServer};
 

@@ -1,4 +1,5 @@
-//! The log subresource: files that the node writes, `<namespace>_<pod>_<container>.log` in one directory.
+//! The log subresource: files that the node writes, `<namespace>_<pod>_<container>.log` in one directory, and
+//! `.previous.log` for the run before the present one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +18,11 @@ use super::status::Status;
 #[must_use]
 pub fn log_file_name(namespace: &str, pod: &str, container: &str) -> String {
     format!("{namespace}_{pod}_{container}.log")
+}
+
+/// The file name of the log of a container's run before the present one.
+pub(crate) fn previous_log_file_name(namespace: &str, pod: &str, container: &str) -> String {
+    format!("{namespace}_{pod}_{container}.previous.log")
 }
 
 /// What of a log is wanted.
@@ -44,8 +50,15 @@ impl LogRequest {
                 "this sandbox keeps no pod logs: it was started without a log directory",
             ));
         };
+        let previous = query.flag("previous");
+        if previous && !has_ended_before(pod, container) {
+            let name = object::name(pod);
+            let why = format!("previous terminated container {container:?} in pod {name:?} not found");
+            return Err(Status::bad_request(why));
+        }
+        let named = if previous { previous_log_file_name } else { log_file_name };
         Ok(Some(Self {
-            file: directory.join(log_file_name(object::namespace(pod), object::name(pod), container)),
+            file: directory.join(named(object::namespace(pod), object::name(pod), container)),
             follow: query.flag("follow"),
             tail_lines: query.integer("tailLines")?.and_then(|lines| u64::try_from(lines).ok()),
         }))
@@ -76,6 +89,13 @@ impl LogRequest {
             }
         }
     }
+}
+
+/// Whether the container that runs now, or waits, is not the first one.
+fn has_ended_before(pod: &Value, container: &str) -> bool {
+    let lists = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    let mut statuses = lists.into_iter().flat_map(|list| object::list(pod, list));
+    statuses.any(|of| object::text(of, "/name") == Some(container) && of.pointer("/lastState/terminated").is_some())
 }
 
 async fn read_from(file: &Path, at: &mut u64) -> std::io::Result<Vec<u8>> {

@@ -208,7 +208,10 @@ impl Runner {
         };
         let command = Command::of(&self.pod, &self.spec, image, &self.place).map_err(Failure::Config)?;
         let container = self.spec.text("/name").unwrap_or_default();
-        let log = logs.join(crate::api::log_file_name(self.pod.namespace(), self.pod.name(), container));
+        let (namespace, pod) = (self.pod.namespace(), self.pod.name());
+        let log = logs.join(crate::api::log_file_name(namespace, pod, container));
+        // Each run has a log of its own. There is none to keep when it is the first.
+        let _ = std::fs::rename(&log, logs.join(crate::api::previous_log_file_name(namespace, pod, container)));
         let process = Process::start(&command, &log)
             .map_err(|error| Failure::Start(format!("failed to start \"{}\": {error}", command.program)))?;
         Ok(Engine::Process(process))

@@ -56,7 +56,8 @@ const CACHE: usize = 1000;
 /// How pods are run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeMode {
-    /// As processes; their output goes to `<logs>/<namespace>_<pod>_<container>.log`.
+    /// As processes; their output goes to `<logs>/<namespace>_<pod>_<container>.log`, and that of the run before to
+    /// `.previous.log`.
     Processes {
         /// A directory; it is made if it isn't there.
         logs: PathBuf,
