@@ -57,7 +57,8 @@ const META: &[Field] = &[
     (4, "selfLink", Ignored),
     (5, "uid", Text),
     (6, "resourceVersion", Text),
-    (7, "generation", Int),
+    // Nobody but the server sets it, and Go writes its zero, which would differ from nothing in a template.
+    (7, "generation", Ignored),
     (8, "creationTimestamp", Time),
     (9, "deletionTimestamp", Time),
     (10, "deletionGracePeriodSeconds", Int),
