@@ -6,7 +6,7 @@
 //!
 //! The operator's scenarios (`bins/operator/tests/scenarios`) are told by `KEEPER_E2E_KUBECONFIG` to use that cluster in
 //! place of a sandbox. So are the sandbox's own tests of workloads and nodes: what they ask of the sandbox must hold on the
-//! real thing. Its tests of the API take the URL in `KEEPER_REFERENCE_API`, which is `kubectl proxy` where kubectl is
+//! real thing, and so must a first-time user's session with `kubectl` read. Its tests of the API take the URL in `KEEPER_REFERENCE_API`, which is `kubectl proxy` where kubectl is
 //! there. Logs, the API server's audit log among them, stay in `target/e2e` until the next run.
 
 mod build;
@@ -28,8 +28,13 @@ use std::process::{Child, Command, ExitCode, Stdio};
 
 /// The suites, by the names of their test programs: the operator's scenarios, what is admitted of our own resource, and
 /// whether the sandbox tells the truth.
-const SUITES: [&[&str]; 4] =
-    [&["scenarios"], &["admission"], &["workloads", "nodes", "deployment_configs"], &["api_writes", "api_watches"]];
+const SUITES: [&[&str]; 5] = [
+    &["scenarios"],
+    &["admission"],
+    &["workloads", "nodes", "deployment_configs"],
+    &["api_writes", "api_watches"],
+    &["kubectl_session"],
+];
 
 /// The suite of `--truth`: the same requests, asked of the real API server and of the sandbox's.
 const TRUTH: [&[&str]; 1] = [&["truth"]];
