@@ -20,6 +20,9 @@ use super::object;
 use super::resources::ResourceType;
 use super::status::FieldError;
 
+const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', \
+    regex used for validation is '[0-9]+%')";
+
 /// Everything wrong with an object as it would be stored. `old` is the stored one on an update.
 pub(crate) fn faults(resource: &ResourceType, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut faults = Faults::default();
@@ -138,6 +141,21 @@ impl Faults {
         }
     }
 
+    /// A number of pods, or a share of them in percent.
+    fn share(&mut self, field: &Field<'_>) {
+        self.not_negative(field);
+        if field.value.is_string() && field.percent().is_none() {
+            self.invalid(field, PERCENT);
+        }
+    }
+
+    /// A share that is not more than all pods.
+    fn not_above_all(&mut self, field: &Field<'_>) {
+        if field.percent().is_some_and(|percent| percent > 100) {
+            self.invalid(field, "must not be greater than 100%");
+        }
+    }
+
     fn immutable(&mut self, new: &Field<'_>, old: &Field<'_>) {
         if new.value != old.value {
             self.invalid(new, "field is immutable");
@@ -177,6 +195,12 @@ impl<'a> Field<'a> {
 
     fn number(&self) -> Option<i64> {
         self.value.as_i64()
+    }
+
+    /// The number before a percent sign.
+    fn percent(&self) -> Option<i64> {
+        let digits = self.text().strip_suffix('%').filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+        digits.parse().ok()
     }
 
     /// The entries of a map whose keys are not field names; each is named by the path of the map.

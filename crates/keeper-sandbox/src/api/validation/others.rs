@@ -11,9 +11,6 @@ use crate::api::status::FieldError;
 /// All values of a ConfigMap or Secret together may take this many bytes.
 const MAX_DATA_BYTES: usize = 1024 * 1024;
 
-const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', \
-    regex used for validation is '[0-9]+%')";
-
 pub(super) fn config_map(new: &Value, old: Option<&Value>, faults: &mut Faults) {
     frozen(&["data", "binaryData"], new, old, faults);
     let (texts, binary) = (Field::of(new, "data"), Field::of(new, "binaryData"));
@@ -74,24 +71,14 @@ pub(super) fn budget(new: &Value, faults: &mut Faults) {
         let fault = FieldError::invalid("spec", Value::Null, "minAvailable and maxUnavailable cannot be both set");
         faults.push(fault.showing(shown));
     }
-    share(&least, faults);
-    share(&most, faults);
+    for pods in [&least, &most] {
+        faults.share(pods);
+        faults.not_above_all(pods);
+    }
     label_selector(&spec.at("selector"), faults);
     let policy = spec.at("unhealthyPodEvictionPolicy");
     if policy.is_set() {
         faults.one_of(&policy, &["AlwaysAllow", "IfHealthyBudget"]);
-    }
-}
-
-/// A number of pods, or a share of them in percent.
-pub(super) fn share(of: &Field<'_>, faults: &mut Faults) {
-    faults.not_negative(of);
-    let Some(text) = of.value.as_str() else { return };
-    let digits = text.strip_suffix('%').filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
-    match digits {
-        None => faults.invalid(of, PERCENT),
-        Some(digits) if digits.parse().is_ok_and(|percent: u64| percent <= 100) => {}
-        Some(_) => faults.invalid(of, "must not be greater than 100%"),
     }
 }
 

@@ -9,9 +9,6 @@ use crate::api::resources::ResourceType;
 use crate::api::selector::LabelSelector;
 use crate::api::status::FieldError;
 
-const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', \
-    regex used for validation is '[0-9]+%')";
-
 /// Deployments, ReplicaSets, StatefulSets and DaemonSets.
 pub(super) fn workload(resource: &ResourceType, new: &Value, old: Option<&Value>, faults: &mut Faults) {
     let spec = Field::of(new, "spec");
@@ -110,31 +107,17 @@ fn strategy(strategy: &Field<'_>, faults: &mut Faults) {
 
 fn rolling_update(rolling: &Field<'_>, faults: &mut Faults) {
     let (fewer, more) = (rolling.at("maxUnavailable"), rolling.at("maxSurge"));
-    int_or_percent(&fewer, faults);
-    int_or_percent(&more, faults);
+    faults.share(&fewer);
+    faults.share(&more);
     if number(&fewer) == 0 && number(&more) == 0 {
         faults.invalid(&fewer, "may not be 0 when `maxSurge` is 0");
     }
-    if percent(&fewer).is_some_and(|percent| percent > 100) {
-        faults.invalid(&fewer, "must not be greater than 100%");
-    }
-}
-
-fn int_or_percent(of: &Field<'_>, faults: &mut Faults) {
-    faults.not_negative(of);
-    if of.value.is_string() && percent(of).is_none() {
-        faults.invalid(of, PERCENT);
-    }
-}
-
-fn percent(of: &Field<'_>) -> Option<i64> {
-    let digits = of.text().strip_suffix('%')?;
-    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
+    faults.not_above_all(&fewer);
 }
 
 /// The number of pods or percents; 0 where it can't be read.
 fn number(of: &Field<'_>) -> i64 {
-    of.number().or_else(|| percent(of)).or_else(|| of.text().parse().ok()).unwrap_or_default()
+    of.number().or_else(|| of.percent()).or_else(|| of.text().parse().ok()).unwrap_or_default()
 }
 
 fn deadline(spec: &Field<'_>, faults: &mut Faults) {
