@@ -103,9 +103,9 @@ impl Answer {
     /// # Errors
     ///
     /// With the first of the warnings, when there are any.
-    pub fn complete(&self) -> Result<&Data, AnswerError> {
+    pub fn into_complete(self) -> Result<Data, AnswerError> {
         match self.warnings.as_slice() {
-            [] if !self.is_partial => Ok(&self.data),
+            [] if !self.is_partial => Ok(self.data),
             [] => Err(AnswerError::Partial("it says that its answer is partial".into())),
             [one] => Err(AnswerError::Partial(shortened(one))),
             [first, rest @ ..] => {
@@ -222,7 +222,7 @@ mod tests {
     }
 
     fn data(body: &str) -> Data {
-        read(body).unwrap().complete().unwrap().clone()
+        read(body).unwrap().into_complete().unwrap()
     }
 
     #[test]
@@ -246,7 +246,7 @@ mod tests {
     fn an_answer_with_warnings_is_none_to_judge_by() {
         let with = |extra: &str| {
             let body = format!(r#"{{"status":"success",{extra},"data":{{"resultType":"vector","result":[]}}}}"#);
-            read(&body).unwrap().complete().map(drop).map_err(|error| error.to_string())
+            read(&body).unwrap().into_complete().map(drop).map_err(|error| error.to_string())
         };
         assert_eq!(with(r#""infos":["x"]"#), Ok(()));
         assert_eq!(with(r#""warnings":["store\n1 is gone"]"#), Err("answered in part: store 1 is gone".into()));

@@ -65,3 +65,37 @@ impl Classifier {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classes(settings: &ErrorRateSettings) -> Vec<Option<bool>> {
+        let classifier = Classifier::new(settings).unwrap();
+        let of = |labels: &[(&str, &str)]| {
+            let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            classifier.is_error(&Series { name: "http_requests_total".into(), labels })
+        };
+        vec![
+            of(&[("code", "200"), ("handler", "/buy")]),
+            of(&[("code", "429"), ("handler", "/buy")]),
+            of(&[("code", "503"), ("handler", "/buy")]),
+            of(&[("code", "503"), ("handler", "/healthz")]),
+            of(&[("handler", "/buy")]),
+        ]
+    }
+
+    #[test]
+    fn errors_are_5xx_unless_the_selector_says_otherwise() {
+        let default = ErrorRateSettings::default;
+        assert_eq!(classes(&default()), [Some(false), Some(false), Some(true), Some(true), None]);
+        let selector = || r#"handler!="/healthz""#.parse().unwrap();
+        let buying = ErrorRateSettings { selector: selector(), ..default() };
+        assert_eq!(classes(&buying), [Some(false), Some(false), Some(true), None, None]);
+        let error_selector = Some(r#"code=~"5..|429""#.parse().unwrap());
+        let busy = ErrorRateSettings { selector: selector(), error_selector, ..default() };
+        assert_eq!(classes(&busy), [Some(false), Some(true), Some(true), None, Some(false)]);
+        let nothing = ErrorRateSettings { error_selector: Some(Matchers::default()), ..default() };
+        assert_eq!(Classifier::new(&nothing).err(), Some(SettingsError::EmptyErrorSelector));
+    }
+}

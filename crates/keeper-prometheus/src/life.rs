@@ -7,6 +7,7 @@ use crate::increments::{Counters, Increments, Origin, problem_of};
 use crate::provider::PodLabels;
 use crate::template::{as_pattern, checked};
 use crate::{Matchers, Reading, Server};
+use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use keeper_signal::{Look, Pod, Window};
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,17 +82,21 @@ impl<T: Default> Life<T> {
         let pods: Vec<&Pod> = once(&look.canary).chain(look.baseline.iter().take(wanted.baseline_pods)).collect();
         let all = server.provider().pod_labels.as_slice();
         let candidates = self.labels.as_ref().map_or_else(|| all.to_vec(), |known| vec![known.clone()]);
-        for labels in &candidates {
-            let from = self.from(look.window);
-            let query = query(&pods, labels, wanted, Window { from, to: look.window.to })?;
-            let answer = server.query(&query, look.window.to).await.map_err(|error| error.to_string())?;
-            let rows = match answer.complete().map_err(|error| server.says(&error))? {
-                Data::Matrix(rows) => rows,
-                Data::Vector(_) | Data::Scalar(_) | Data::Text => return Err("the server gave no raw samples".into()),
-            };
-            if rows.iter().any(|row| is_of(row, &look.canary, labels)) {
-                return self.take(look, &pods, labels, wanted.metric, rows, add);
+        let from = self.from(look.window);
+        // All at once: a slow server would not come to the last of them in one look.
+        let asked = candidates.iter().map(|labels| ask(server, look, from, &pods, labels, wanted));
+        let mut failed = None;
+        for (labels, rows) in candidates.iter().zip(join_all(asked).await) {
+            match rows {
+                Ok(rows) if rows.iter().any(|row| is_of(row, &look.canary, labels)) => {
+                    return self.take(look, &pods, labels, wanted.metric, &rows, add);
+                }
+                Ok(_) => {}
+                Err(why) => failed = failed.or(Some(why)),
             }
+        }
+        if let Some(why) = failed {
+            return Err(why);
         }
         // Its labels may be others by now.
         self.labels = None;
@@ -184,6 +189,22 @@ impl Scraped {
             _ => None,
         };
         Reading { at, samples: self.samples.clone(), exposed: true, process_start }
+    }
+}
+
+async fn ask(
+    server: &Server,
+    look: &Look,
+    from: Timestamp,
+    pods: &[&Pod],
+    labels: &PodLabels,
+    wanted: Wanted<'_>,
+) -> Result<Vec<Row>, String> {
+    let query = query(pods, labels, wanted, Window { from, to: look.window.to })?;
+    let answer = server.query(&query, look.window.to).await.map_err(|error| error.to_string())?;
+    match answer.into_complete().map_err(|error| server.says(&error))? {
+        Data::Matrix(rows) => Ok(rows),
+        Data::Vector(_) | Data::Scalar(_) | Data::Text => Err("the server gave no raw samples".into()),
     }
 }
 

@@ -188,6 +188,7 @@ pub(crate) fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -239,5 +240,14 @@ mod tests {
         }
         assert_eq!("a=\"b\",".repeat(17).parse::<Matchers>(), Err(MatchersError::TooLong));
         assert_eq!(format!("a=\"{}\"", "b".repeat(2000)).parse::<Matchers>(), Err(MatchersError::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic_and_what_is_read_is_written_the_same(text in r#"([a-c{},=!~"'`\\ (.*)]|a="|=~"b|")*"#) {
+            if let Ok(matchers) = text.parse::<Matchers>() {
+                prop_assert_eq!(read(&matchers.to_string()), matchers);
+            }
+        }
     }
 }

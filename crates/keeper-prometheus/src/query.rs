@@ -126,8 +126,8 @@ impl Query {
         let life = Duration::try_from(look.window.to.duration_since(look.window.from)).unwrap_or_default();
         let query = self.template.fill(look, self.settings.window.min(life))?;
         let answer = self.server.query(&query, look.window.to).await.map_err(|error| error.to_string())?;
-        match answer.complete().map_err(|error| self.server.says(&error))? {
-            Data::Scalar(value) => self.number(*value),
+        match answer.into_complete().map_err(|error| self.server.says(&error))? {
+            Data::Scalar(value) => self.number(value),
             Data::Vector(points) => match points.as_slice() {
                 [] => Ok(self.settings.judge_nothing()),
                 [Point { value: Some(value), .. }] => self.number(*value),

@@ -144,7 +144,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When there is no whole answer in time. An answer with warnings is none of these: see [`Answer::complete`].
+    /// When there is no whole answer in time. An answer with warnings is none of these: see [`Answer::into_complete`].
     pub async fn query(&self, promql: &str, at: Timestamp) -> Result<Answer, QueryError> {
         let timeout = self.provider.timeout;
         match tokio::time::timeout(timeout, self.ask(promql, at)).await {

@@ -206,6 +206,7 @@ mod tests {
     use super::*;
     use jiff::Timestamp;
     use keeper_signal::{Pod, Window};
+    use proptest::prelude::*;
 
     fn look(canary: &str, baseline: &[&str]) -> Look {
         let at = Timestamp::UNIX_EPOCH;
@@ -269,5 +270,16 @@ mod tests {
         let template = Template::parse("x{pod=~\"{{baseline}}\"}").unwrap();
         let nobody = template.fill(&look("web", &[]), Duration::from_secs(1));
         assert_eq!(nobody, Err("there are no production pods to compare with".into()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(query in r#"([a-z(){}\[\]"'`\\#\n =~!é]|\{\{|\}\}|\{\{canary\}\}|\{\{baseline\}\})*"#) {
+            if let Ok(template) = Template::parse(&query) {
+                let filled = template.fill(&look("web-c", &["web-a"]), Duration::from_secs(1)).unwrap();
+                // What is in quotes stays in quotes: a filled query is one without variables, of the same shape.
+                prop_assert!(Template::parse(&filled).is_ok(), "{query:?} became {filled:?}");
+            }
+        }
     }
 }

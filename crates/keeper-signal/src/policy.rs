@@ -17,7 +17,8 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// How often it is asked; between, its last verdict stands. Zero: at every look. One that could measure nothing is
+    /// How often it is asked; between, its last verdict stands. Zero: at every look. Where its data change less often than
+    /// that, the same data are measured more than once, and may fail more than once. One that could measure nothing is
     /// asked again at the next look, however long this is.
     pub interval: Duration,
     /// For how long after the canary's start it is not asked. Its incubation runs meanwhile, and promotion waits.

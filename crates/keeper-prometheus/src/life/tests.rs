@@ -36,8 +36,8 @@ fn requests(code: &str, samples: &[(i64, &str)]) -> Value {
 fn rows(rows: &[Value]) -> Vec<Row> {
     let body = json!({"status": "success", "data": {"resultType": "matrix", "result": rows}}).to_string();
     let answer = Answer::read(200, body.as_bytes()).unwrap();
-    match answer.complete().unwrap() {
-        Data::Matrix(rows) => rows.clone(),
+    match answer.into_complete().unwrap() {
+        Data::Matrix(rows) => rows,
         other => panic!("{other:?}"),
     }
 }
