@@ -326,6 +326,31 @@ fn fields_that_kubernetes_will_have_one_day_are_kept() {
 }
 
 #[test]
+fn the_manifests_of_the_demo_are_taken() {
+    let Some(server) = Server::find() else { return };
+    let deploy = format!("{ROOT}/deploy");
+    for path in ["demo/prometheus", "demo/deployment.yaml", "demo/canary.yaml", "base/operator.yaml"] {
+        let file = format!("{deploy}/{path}");
+        server.must(&["apply", "-n", "default", "--dry-run=server", "--validate=strict", "-f", &file]);
+    }
+    let folder = format!("{deploy}/demo/operator");
+    server.must(&["apply", "-n", "default", "--dry-run=server", "--validate=strict", "-k", &folder]);
+}
+
+#[test]
+fn the_service_monitor_is_one() {
+    let Some(server) = Server::find() else { return };
+    if !server.kubectl(&["get", "crd", "servicemonitors.monitoring.coreos.com"], None).status.success() {
+        not_run(
+            "whether the demo's ServiceMonitor fits its published schema: the cluster has none (Prometheus Operator)",
+        );
+        return;
+    }
+    let file = format!("{ROOT}/deploy/demo/servicemonitor.yaml");
+    server.must(&["apply", "-n", "default", "--dry-run=server", "--validate=strict", "-f", &file]);
+}
+
+#[test]
 fn people_are_told_what_each_field_means() {
     let Some(server) = Server::find() else { return };
     let explained = server.must(&["explain", "cny.spec", "--recursive"]);
