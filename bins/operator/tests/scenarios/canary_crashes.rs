@@ -1,12 +1,12 @@
 //! The operator dies at each of its requests of a release that a Canary asks for, and another one goes on.
 
 use crate::canary_world::*;
-use crate::world::{Start, World, kill, promotions};
+use crate::world::{PATIENCE, Start, World, kill, promotions};
 use futures::{StreamExt, stream};
 use keeper_sandbox::faults::{Fault, HookPoint, Matcher, When};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many releases run side by side: they mostly wait.
 const AT_ONCE: usize = 6;
@@ -20,41 +20,60 @@ enum Strike {
     ReplyLost,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Release {
+    Good,
+    Bad,
+    /// Of a production that does not exist yet.
+    First,
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_canary_ends_the_same_wherever_the_operator_dies() {
-    sweep(true, Strike::Killed).await;
+    sweep(Release::Good, Strike::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_creation_ends_the_same_wherever_the_operator_dies() {
+    sweep(Release::First, Strike::Killed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_canary_ends_the_same_wherever_the_operator_dies() {
-    sweep(false, Strike::Killed).await;
+    sweep(Release::Bad, Strike::Killed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_canary_ends_the_same_whichever_answer_is_lost() {
-    sweep(true, Strike::ReplyLost).await;
+    sweep(Release::Good, Strike::ReplyLost).await;
 }
 
-async fn sweep(good: bool, strike: Strike) {
-    let (_, undisturbed) = run(good, strike, 0).await;
-    println!("good: {good}, undisturbed: {undisturbed} writes");
-    assert!(undisturbed >= 6, "too few writes for a whole release: {undisturbed}");
-    let runs = (1..=undisturbed as u64).map(|nth| async move { run(good, strike, nth).await });
+async fn sweep(release: Release, strike: Strike) {
+    let (_, undisturbed) = run(release, strike, 0).await;
+    println!("{release:?}, undisturbed: {undisturbed} writes");
+    assert!(undisturbed >= 5, "too few writes for a whole release: {undisturbed}");
+    let runs = (1..=undisturbed as u64).map(|nth| async move { run(release, strike, nth).await });
     let ran: Vec<_> = stream::iter(runs).buffer_unordered(AT_ONCE).collect().await;
     let struck = ran.iter().filter(|(struck, _)| *struck).count();
     assert!(struck + 3 >= undisturbed, "only {struck} of {undisturbed} writes were struck");
 }
 
 /// One release, struck at its `nth` write, or not at all; answers whether it was struck, and how many writes it took.
-async fn run(good: bool, strike: Strike, nth: u64) -> (bool, usize) {
-    let world = Start::default().label(&format!("good: {good}, {strike:?} at write {nth}")).world().await;
+async fn run(release: Release, strike: Strike, nth: u64) -> (bool, usize) {
+    let world = Start::default().label(&format!("{release:?}, {strike:?} at write {nth}")).world().await;
     install(&world).await;
     let old = world.image(&world.push("1", &[]));
-    produce(&world, "shop", &old, 2).await;
-    let before = world.revision().await;
+    let is_first = release == Release::First;
+    let before = if is_first {
+        0
+    } else {
+        produce(&world, "shop", &old, 2).await;
+        world.revision().await
+    };
     let struck = arm(&world, strike, nth);
     world.start_operator();
     world.operator_ready().await;
+    let good = release != Release::Bad;
     let script: &[(&str, &str)] = if good { &[] } else { &[("exit-after", "700ms")] };
     let new = world.image(&world.push("2", script));
     // Each new operator begins to watch at zero.
@@ -66,11 +85,12 @@ async fn run(good: bool, strike: Strike, nth: u64) -> (bool, usize) {
         let phase = status(&world, "shop").await["phase"].clone();
         (phase == "Settled" || phase == "Rejected") && world.canaries().await.is_empty()
     };
-    world.until("it is struck, or over", async || is_struck() || is_over().await).await;
+    until(&world, "it is struck, or over", async || is_struck() || is_over().await).await;
     if is_struck() && strike == Strike::Killed {
         world.start_operator();
     }
     let status = if good {
+        until(&world, "it is promoted", async || condition(&world, "shop", "Promoted").await == "True").await;
         until_promoted(&world, "shop").await
     } else {
         let status = until_status(&world, "shop", "Rejected", "Rejected").await;
@@ -88,8 +108,18 @@ async fn run(good: bool, strike: Strike, nth: u64) -> (bool, usize) {
     let accepted = promotions(&requests).iter().filter(|request| request.code == 200).count();
     assert!(accepted <= usize::from(good), "{accepted} promotions\n{report}");
     // One whose answer was lost is not counted.
-    assert!(trials(&requests).len() <= 1, "canaries\n{report}");
+    assert!(trials(&requests).len() <= usize::from(!is_first), "canaries\n{report}");
     (is_struck(), requests.iter().filter(|request| request.is_write()).count())
+}
+
+/// As [`World::until`], where production may not exist yet.
+async fn until(world: &World, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        let status = status(world, "shop").await;
+        assert!(Instant::now() < deadline, "gave up waiting until {what}: {status:#}\n{}", world.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Whether the strike fell.

@@ -1,6 +1,7 @@
 //! Releases that a Canary asks for: good ones, bad ones, edited, deleted, undone, and many at once.
 
 use crate::canary_world::*;
+use crate::load::Load;
 use crate::world::{Start, World, accusation, deployments, promotions, services};
 use kube::ResourceExt;
 use serde_json::{Value, json};
@@ -76,6 +77,46 @@ async fn a_bad_canary_is_rejected_and_production_is_as_it_was() {
         .await;
     until_promoted(&world, "shop").await;
     assert_eq!(image_of(&world, "shop").await, good);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_checks_measured_decides_and_stays_in_the_status() {
+    let world = Start::default().processes().world().await;
+    install(&world).await;
+    let old = world.image(&world.push_app("1", &[]));
+    produce(&world, "shop", &old, 3).await;
+    let load = Load::start(&world, 400).await;
+    world.start_operator();
+    let check = json!([{"kind": "httpErrorRate", "threshold": 1, "minRequestCount": 100, "port": 8080}]);
+    let measured = |image: &str| {
+        json!({
+            "incubation": "4s", "maxIncubation": "60s", "metrics": check,
+            "deploymentTemplate": wanted(&world, "shop", image),
+        })
+    };
+    let bad = world.image(&world.push_app("fails some requests", &[("FAIL_SHARE", "0.05")]));
+    let mut asked = canary("shop", "4s", &wanted(&world, "shop", &bad));
+    asked["spec"] = measured(&bad);
+    world.create(&canary_kind(), asked).await;
+    let status = until_status(&world, "shop", "Rejected", "Rejected").await;
+    assert!(status["message"].as_str().unwrap().contains("requests failed"), "{status:#}");
+    let check = &status["checks"][0];
+    assert_eq!((&check["name"], &check["verdict"]), (&json!("httpErrorRate"), &json!("Unhealthy")), "{status:#}");
+    until_gone(&world).await;
+    assert_eq!(image_of(&world, "shop").await, old);
+    assert!(promotions(&world.requests()).is_empty());
+
+    load.until_calm(&world).await;
+    let before = load.so_far();
+    let good = world.image(&world.push_app("2", &[]));
+    edit(&world, "shop", json!({"spec": measured(&good)})).await;
+    let status = until_promoted(&world, "shop").await;
+    assert_eq!(status["reason"], "Promoted", "measured, so it rests on no silence: {status:#}");
+    assert_eq!(status["checks"][0]["verdict"], "Healthy", "{status:#}");
+    assert_eq!(image_of(&world, "shop").await, good);
+    let after = load.so_far();
+    assert!(after.requests > before.requests, "the client works");
+    assert_eq!(after.errors, before.errors, "a good release costs the client nothing\n{}", load.lines());
 }
 
 #[tokio::test(flavor = "multi_thread")]
