@@ -66,10 +66,13 @@ macro_rules! kinds {
 kinds! {
     PODS = "" "v1" "Pod" "pods" true;
     NODES = "" "v1" "Node" "nodes" false;
+    NAMESPACES = "" "v1" "Namespace" "namespaces" false;
     SERVICES = "" "v1" "Service" "services" true;
     SECRETS = "" "v1" "Secret" "secrets" true;
     DEPLOYMENTS = "apps" "v1" "Deployment" "deployments" true;
     REPLICA_SETS = "apps" "v1" "ReplicaSet" "replicasets" true;
+    STATEFUL_SETS = "apps" "v1" "StatefulSet" "statefulsets" true;
+    JOBS = "batch" "v1" "Job" "jobs" true;
     REPLICATION_CONTROLLERS = "" "v1" "ReplicationController" "replicationcontrollers" true;
     DEPLOYMENT_CONFIGS = "apps.openshift.io" "v1" "DeploymentConfig" "deploymentconfigs" true;
     ENDPOINT_SLICES = "discovery.k8s.io" "v1" "EndpointSlice" "endpointslices" true;

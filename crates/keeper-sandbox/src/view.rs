@@ -279,9 +279,14 @@ impl View {
 
     /// Deletes exactly this object, its dependents in the background. That it is gone already is a success.
     pub(crate) async fn delete(&self, kind: &Kind, object: &Object, grace: Option<u32>) -> kube::Result<()> {
+        let params = DeleteParams { grace_period_seconds: grace, ..DeleteParams::background() };
+        self.delete_as(kind, object, params).await
+    }
+
+    /// Deletes exactly this object, with these options beside its uid.
+    pub(crate) async fn delete_as(&self, kind: &Kind, object: &Object, params: DeleteParams) -> kube::Result<()> {
         let preconditions = Preconditions { uid: Some(object.uid().to_owned()), resource_version: None };
-        let params =
-            DeleteParams { grace_period_seconds: grace, ..DeleteParams::background().preconditions(preconditions) };
+        let params = params.preconditions(preconditions);
         let kept = match self.api(kind, object.namespace()).delete(object.name(), &params).await {
             // Some servers answer a deletion that is done with the last state of the object.
             Ok(answer) => answer.left().filter(|left| {

@@ -227,7 +227,7 @@ impl Cluster {
         let finished = object::is_being_deleted(&new)
             && object::list(&new, "/metadata/finalizers").is_empty()
             && object::number(&new, "/metadata/deletionGracePeriodSeconds").unwrap_or_default() == 0
-            && !resource.is("", "namespaces");
+            && (object::list(&new, "/spec/finalizers").is_empty() || !resource.is("", "namespaces"));
         if finished {
             // The last change and the removal are one: watchers are shown what was stored, the client what it changed.
             if let Some(last) = self.store.get(&resource.storage, object::namespace(&new), object::name(&new)) {
@@ -424,6 +424,10 @@ fn status_only(resource: &ResourceType, old: &Value, new: &mut Value) {
 fn all_but_status(resource: &ResourceType, old: &Value, new: &mut Value) {
     if resource.status {
         object::take_over(new, old, "status");
+    }
+    if resource.is("", "namespaces") {
+        // All it has are the finalizers, which only the subresource changes.
+        object::take_over(new, old, "spec");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Deleting: preconditions, grace, finalizers, namespaces with what is in them, and eviction under budgets.
+//! Deleting: preconditions, grace, finalizers, those of namespaces, and eviction under budgets.
 
 use std::sync::Arc;
 
@@ -77,8 +77,9 @@ impl Cluster {
         let grace = grace(&resource, &old, options);
         let mut new = (*old).clone();
         add_propagation_finalizer(&mut new, options);
-        let waits =
-            grace > 0 || !object::list(&new, "/metadata/finalizers").is_empty() || resource.is("", "namespaces");
+        let waits = grace > 0
+            || !object::list(&new, "/metadata/finalizers").is_empty()
+            || !object::list(&new, "/spec/finalizers").is_empty() && resource.is("", "namespaces");
         if !waits {
             if resource.is("", "pods") {
                 // A pod is marked before it goes, also when it goes at once.
@@ -97,11 +98,7 @@ impl Cluster {
         if new == *old || write.dry_run {
             return Ok(convert::served(&resource, &new));
         }
-        let stored = self.store.put(&resource.storage, new);
-        if resource.is("", "namespaces") {
-            self.empty_namespace(&target.name, write);
-        }
-        Ok(convert::served(&resource, &stored))
+        Ok(convert::served(&resource, &self.store.put(&resource.storage, new)))
     }
 
     /// Deletes every selected object and returns them as a list.
@@ -144,39 +141,31 @@ impl Cluster {
     /// Takes an object out of the store, with what hangs on it in the server itself. `object` is its last state.
     pub(crate) fn remove(&mut self, resource: &ResourceType, object: &Value) -> Option<Arc<Value>> {
         let last = self.store.remove_as(&resource.storage, object);
-        let namespace = object::namespace(object).to_owned();
         if is_definition(resource) {
             self.resources.forget(object);
         }
         if resource.custom {
             self.finish_definition(&resource.qualified());
         }
-        self.finish_namespace(&namespace);
         last
     }
 
-    /// Deletes everything in a namespace. What takes its time (pods with a node, finalizers) keeps the namespace.
-    fn empty_namespace(&mut self, namespace: &str, write: Write) {
-        for (storage, object) in self.store.in_namespace(namespace) {
-            let Some(resource) = self.resources.iter().find(|r| r.storage == storage).cloned() else { continue };
-            let target = Target {
-                resource,
-                namespace: namespace.to_owned(),
-                name: object::name(&object).to_owned(),
-                subresource: String::new(),
-            };
-            // Without preconditions nothing can refuse it but that it is gone already.
-            let _ = self.delete(&target, &DeleteOptions::default(), write);
+    /// The finalize subresource of a namespace: sets `spec.finalizers`, the last of which holds a deleted one.
+    pub(crate) fn finalize(&mut self, target: &Target, body: &Value, write: Write) -> Result<Value, Status> {
+        let old = self.stored(target)?;
+        let wanted = object::resource_version(body);
+        if !wanted.is_empty() && wanted != object::resource_version(&old) {
+            return Err(Status::modified(&target.resource, &target.name));
         }
-        self.finish_namespace(namespace);
-    }
-
-    fn finish_namespace(&mut self, namespace: &str) {
-        let Some(object) = self.store.get("/namespaces", "", namespace) else { return };
-        let free = object::list(&object, "/metadata/finalizers").is_empty();
-        if free && object::is_being_deleted(&object) && self.store.in_namespace(namespace).is_empty() {
-            self.store.remove("/namespaces", "", namespace);
+        let mut new = (*old).clone();
+        match object::list(body, "/spec/finalizers") {
+            [] => drop(object::remove(object::child(&mut new, "spec"), "finalizers")),
+            kept => object::set(object::child(&mut new, "spec"), "finalizers", Value::Array(kept.to_vec())),
         }
+        if new == *old || write.dry_run {
+            return Ok(convert::served(&target.resource, &new));
+        }
+        Ok(convert::served(&target.resource, &self.keep(&target.resource, new)))
     }
 
     /// The eviction subresource: a delete that a disruption budget may refuse.

@@ -97,6 +97,7 @@ fn subresource_verbs(name: &str) -> Value {
         "log" => json!(["get"]),
         "eviction" | "binding" | "instantiate" => json!(["create"]),
         "exec" | "attach" | "portforward" => json!(["create", "get"]),
+        "finalize" => json!(["update"]),
         _ => json!(["get", "patch", "update"]),
     }
 }

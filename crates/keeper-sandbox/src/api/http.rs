@@ -257,6 +257,10 @@ fn change(
             }
             cluster.update(target, body, By::Put, write).map(|updated| (200, updated))
         }
+        ("PUT", "finalize", true) => {
+            let body = body::object(media, body, "Namespace")?;
+            cluster.finalize(target, &body, write).map(|updated| (200, updated))
+        }
         ("PUT", "scale", true) => {
             let body = body::object(media, body, "Scale")?;
             cluster.set_scale(target, &body, By::Put, write).map(|updated| (200, updated))

@@ -267,7 +267,7 @@ const fn row(
 
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
-    row(CORE, "namespaces", "Namespace", &["ns"], &[Cluster, Status]),
+    row(CORE, "namespaces", "Namespace", &["ns"], &[Cluster, Status, Subresources(&["finalize"])]),
     row(CORE, "nodes", "Node", &["no"], &[Cluster, Status]),
     row(CORE, "pods", "Pod", &["po"], &[Status, All, SPEC, Subresources(&["attach", "binding", "eviction", "exec", "log", "portforward"])]),
     row(CORE, "services", "Service", &["svc"], &[Status, All]),

@@ -82,16 +82,6 @@ impl Store {
         self.shelves.get(storage).into_iter().flat_map(|s| s.objects.iter())
     }
 
-    /// All objects in a namespace, with the key of their resource.
-    pub(crate) fn in_namespace(&self, namespace: &str) -> Vec<(String, Arc<Value>)> {
-        let mut found = Vec::new();
-        for (storage, shelf) in &self.shelves {
-            let inside = shelf.objects.iter().filter(|((ns, _), _)| ns == namespace);
-            found.extend(inside.map(|(_, object)| (storage.clone(), Arc::clone(object))));
-        }
-        found
-    }
-
     /// The objects as they were at `version`: the present with every later change undone.
     pub(crate) fn list_at(&self, storage: &str, version: u64) -> Result<BTreeMap<Key, Arc<Value>>, TooOld> {
         let Some(shelf) = self.shelves.get(storage) else { return Ok(BTreeMap::new()) };

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::{Controller, Error, deployment::spec::share};
 use crate::{
     objects::{
-        DEPLOYMENTS, DISRUPTION_BUDGETS, Fields, Key, Meta, Object, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS,
-        is_finished, is_ready, stamp,
+        DEPLOYMENTS, DISRUPTION_BUDGETS, Fields, JOBS, Key, Meta, Object, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS,
+        STATEFUL_SETS, is_ready, stamp,
     },
     selector::Selector,
     view::{Change, View},
@@ -49,7 +49,7 @@ impl Controller for Budgets {
             };
             return budgets.filter(covers).map(|budget| budget.key()).collect();
         }
-        if [&*DEPLOYMENTS, &*REPLICA_SETS, &*REPLICATION_CONTROLLERS].contains(&change.kind) {
+        if [&*DEPLOYMENTS, &*REPLICA_SETS, &*REPLICATION_CONTROLLERS, &*STATEFUL_SETS].contains(&change.kind) {
             return budgets.map(|budget| budget.key()).collect();
         }
         Vec::new()
@@ -59,10 +59,7 @@ impl Controller for Budgets {
         let Some(budget) = self.view.get(&DISRUPTION_BUDGETS, key) else { return Ok(None) };
         let selector = selector(&budget);
         let pods = self.view.all(&PODS, Some(budget.namespace()));
-        let pods: Vec<_> = pods
-            .into_iter()
-            .filter(|pod| selector.matches(pod.metadata.labels.as_ref()) && !is_finished(pod))
-            .collect();
+        let pods: Vec<_> = pods.into_iter().filter(|pod| selector.matches(pod.metadata.labels.as_ref())).collect();
         let now = Timestamp::now();
         let scale = self.expected(&pods);
         let (status, again) = status(&budget, &pods, &scale, now);
@@ -81,9 +78,11 @@ impl Budgets {
         let mut scales: HashMap<String, i64> = HashMap::new();
         for pod in pods {
             if let Some(owner) = pod.controller() {
-                let (uid, replicas) = self
-                    .scale_of(pod.namespace(), owner)
-                    .ok_or_else(|| format!("found no controllers for pod \"{}\"", pod.name()))?;
+                let none = || match JOBS.is_meant_by(owner) {
+                    true => "jobs.batch does not implement the scale subresource".to_owned(),
+                    false => format!("found no controllers for pod \"{}\"", pod.name()),
+                };
+                let (uid, replicas) = self.scale_of(pod.namespace(), owner).ok_or_else(none)?;
                 scales.insert(uid, replicas);
             }
         }
@@ -92,7 +91,7 @@ impl Budgets {
 
     fn scale_of(&self, namespace: &str, owner: &OwnerReference) -> Option<(String, i64)> {
         let key = Key::new(namespace, owner.name.clone());
-        let kind = [&*REPLICA_SETS, &*DEPLOYMENTS, &*REPLICATION_CONTROLLERS]
+        let kind = [&*REPLICA_SETS, &*DEPLOYMENTS, &*REPLICATION_CONTROLLERS, &*STATEFUL_SETS]
             .into_iter()
             .find(|kind| kind.is_meant_by(owner))?;
         let object = self.view.get(kind, &key).filter(|object| object.uid() == owner.uid)?;
@@ -122,7 +121,7 @@ fn goal(budget: &Object, pods: usize, scale: &Result<i64, String>) -> Result<(i6
             Ok((expected, healthy))
         }
         Some(least) => Ok((pods, least.as_i64().unwrap_or(1))),
-        None => Ok((pods, 1)),
+        None => Ok((0, 0)),
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
     Client,
+    api::DeleteParams,
     discovery::{Discovery, Scope, verbs},
     runtime::watcher,
 };
@@ -187,8 +188,15 @@ impl Collector {
             return Ok(());
         }
         if living.is_empty() {
-            tracing::debug!(kind = kind.id(), object = %object.key(), waiting, "no owner left, deleting");
-            return Ok(self.view.delete(&kind, &object, None).await?);
+            // In the foreground the whole chain goes from its end: who has dependents waits for them, too.
+            let waits = waiting && !self.index().dependents_of(uid).is_empty();
+            let params = match () {
+                () if has_finalizer(&object, ORPHAN) => DeleteParams::orphan(),
+                () if waits || has_finalizer(&object, FOREGROUND) => DeleteParams::foreground(),
+                () => DeleteParams::background(),
+            };
+            tracing::debug!(kind = kind.id(), object = %object.key(), waits, "no owner left, deleting");
+            return Ok(self.view.delete_as(&kind, &object, params).await?);
         }
         let kept: Vec<_> = living.into_iter().map(|owner| json!(owner)).collect();
         self.view.merge(&kind, &object, json!({"metadata": {"ownerReferences": kept}})).await?;

@@ -1,7 +1,7 @@
 //! The controllers that make workloads work, as clients of an API server.
 //!
-//! [`run`] starts them all: Deployment, ReplicaSet, ReplicationController, EndpointSlice, disruption budget and garbage
-//! collection; [`deployment_configs`] is OpenShift's, by itself, for any API server. They
+//! [`run`] starts them all: Deployment, ReplicaSet, ReplicationController, StatefulSet, Job, EndpointSlice, disruption
+//! budget, namespace and garbage collection; [`deployment_configs`] is OpenShift's, by itself, for any API server. They
 //! follow the algorithms of kube-controller-manager, since users of a cluster lean on the details: which ReplicaSet is
 //! scaled first, which annotations are copied, when a pod is adopted. They never act for anything but the objects they
 //! watch, and they are for the sandbox's own API server: a real control plane brings its own.
@@ -13,7 +13,10 @@ mod deployment_config;
 mod disruption;
 mod endpoints;
 mod garbage;
+mod job;
+mod namespaces;
 mod replicaset;
+mod stateful;
 
 pub use deployment_config::definition as deployment_config_definition;
 
@@ -26,8 +29,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     objects::{
-        DEPLOYMENT_CONFIGS, DEPLOYMENTS, DISRUPTION_BUDGETS, ENDPOINT_SLICES, Key, PODS, REPLICA_SETS,
-        REPLICATION_CONTROLLERS, SERVICES,
+        DEPLOYMENT_CONFIGS, DEPLOYMENTS, DISRUPTION_BUDGETS, ENDPOINT_SLICES, JOBS, Key, NAMESPACES, NODES, PODS,
+        REPLICA_SETS, REPLICATION_CONTROLLERS, SERVICES, STATEFUL_SETS,
     },
     queue::Queue,
     view::{Change, View, is_conflict, is_gone},
@@ -47,11 +50,14 @@ pub async fn run(client: Client, shutdown: CancellationToken) {
         register(deployment::Deployments::new(view.clone()), &view),
         register(replicaset::ReplicaSets::new(view.clone()), &view),
         register(replicaset::ReplicaSets::replication_controllers(view.clone()), &view),
+        register(stateful::StatefulSets::new(view.clone()), &view),
+        register(job::Jobs::new(view.clone()), &view),
+        register(namespaces::Namespaces::new(view.clone()), &view),
         register(endpoints::Endpoints::new(view.clone()), &view),
         register(disruption::Budgets::new(view.clone()), &view),
     ];
-    let kinds = [&PODS, &SERVICES, &DEPLOYMENTS, &REPLICA_SETS, &REPLICATION_CONTROLLERS];
-    for kind in kinds.into_iter().chain([&ENDPOINT_SLICES, &DISRUPTION_BUDGETS]) {
+    let kinds = [&PODS, &SERVICES, &DEPLOYMENTS, &REPLICA_SETS, &REPLICATION_CONTROLLERS, &STATEFUL_SETS, &JOBS];
+    for kind in kinds.into_iter().chain([&ENDPOINT_SLICES, &DISRUPTION_BUDGETS, &NAMESPACES, &NODES]) {
         view.follow(kind, watcher::Config::default(), shutdown.clone());
     }
     let mut tasks = JoinSet::new();

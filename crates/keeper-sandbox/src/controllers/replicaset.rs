@@ -145,7 +145,8 @@ impl ReplicaSets {
         let surplus = pods.len().saturating_sub(wanted).min(BURST);
         let mut ranked: Vec<Arc<Object>> = pods.to_vec();
         let crowd = self.crowds(set);
-        ranked.sort_by_cached_key(|pod| deletion_rank(pod, crowd.get(node_of(pod)).copied().unwrap_or(0)));
+        let now = Timestamp::now();
+        ranked.sort_by_cached_key(|pod| deletion_rank(pod, crowd.get(node_of(pod)).copied().unwrap_or(0), now));
         for pod in ranked.iter().take(surplus) {
             if let Err(error) = self.view.delete(&PODS, pod, None).await {
                 return Some(error);
@@ -202,7 +203,7 @@ fn node_of(pod: &Object) -> &str {
     pod.text("/spec/nodeName").unwrap_or_default()
 }
 
-fn new_pod(kind: &Kind, set: &Object) -> serde_json::Result<Object> {
+pub(super) fn new_pod(kind: &Kind, set: &Object) -> serde_json::Result<Object> {
     let mut metadata = json!({
         "generateName": format!("{}-", set.name()),
         "namespace": set.namespace(),
@@ -218,8 +219,9 @@ fn new_pod(kind: &Kind, set: &Object) -> serde_json::Result<Object> {
 }
 
 /// The order in which surplus pods go, first to last, as kube-controller-manager ranks them: unassigned, pending, not ready,
-/// cheap to delete, doubled up on a node, ready for the shortest time, restarted most often, youngest.
-fn deletion_rank(pod: &Object, crowd: usize) -> impl Ord + use<> {
+/// cheap to delete, doubled up on a node, ready for the shortest time, restarted most often, youngest. Of two times the
+/// order of magnitude counts; within one it is chance that decides, so that not all pods of one start go together.
+pub(super) fn deletion_rank(pod: &Object, crowd: usize, now: Timestamp) -> impl Ord + use<> {
     let phase = match pod.text("/status/phase") {
         Some("Running") => 2,
         Some("Unknown") => 1,
@@ -240,15 +242,21 @@ fn deletion_rank(pod: &Object, crowd: usize) -> impl Ord + use<> {
         is_ready(pod),
         cost.unwrap_or(0),
         Reverse(crowd),
-        Reverse(ready_since),
+        ready_since.map(|since| magnitude(since, now)),
         Reverse(restarts),
-        Reverse(pod.created()),
-        pod.name().to_owned(),
+        pod.created().map(|created| magnitude(created, now)),
+        pod.uid().to_owned(),
     )
 }
 
+/// The binary logarithm of an age in nanoseconds; -1 for none.
+fn magnitude(since: Timestamp, now: Timestamp) -> i64 {
+    let age = u128::try_from(now.duration_since(since).as_nanos()).unwrap_or(0);
+    age.checked_ilog2().map_or(-1, i64::from)
+}
+
 /// When the pod became, or will become, available: Ready for `minReadySeconds`.
-fn available_at(set: &Object, pod: &Object) -> Option<Timestamp> {
+pub(super) fn available_at(set: &Object, pod: &Object) -> Option<Timestamp> {
     let since = pod.condition("Ready").filter(|_| is_ready(pod))?.time("/lastTransitionTime");
     let wait = set.int("/spec/minReadySeconds").unwrap_or(0).clamp(0, 1 << 30);
     if wait == 0 {
@@ -329,13 +337,14 @@ mod tests {
     #[test]
     fn the_least_useful_pod_goes_first() {
         let old = pod("old", "Running", true, "2026-01-01T00:00:00Z");
-        let young = pod("young", "Running", true, "2026-01-02T00:00:00Z");
+        let young = pod("young", "Running", true, "2026-01-03T00:00:00Z");
         let unready = pod("unready", "Running", false, "2026-01-01T00:00:00Z");
         let pending = pod("pending", "Pending", false, "2026-01-01T00:00:00Z");
         let mut dear = pod("dear", "Running", true, "2026-01-03T00:00:00Z");
         dear.annotate("controller.kubernetes.io/pod-deletion-cost", "10");
         let mut pods = [old, dear, young, unready, pending];
-        pods.sort_by_cached_key(|pod| deletion_rank(pod, 1));
+        let now: Timestamp = "2026-01-03T12:00:00Z".parse().unwrap();
+        pods.sort_by_cached_key(|pod| deletion_rank(pod, 1, now));
         let order: Vec<&str> = pods.iter().map(Meta::name).collect();
         assert_eq!(order, ["pending", "unready", "young", "old", "dear"]);
     }

@@ -1,6 +1,6 @@
 //! Deployment: one ReplicaSet for each template, and pods moved from the old ones to the newest.
 
-mod revision;
+pub(super) mod revision;
 pub(super) mod sizes;
 pub(super) mod spec;
 mod status;
@@ -58,7 +58,7 @@ impl Controller for Deployments {
         }
         let spec = Spec::of(&deployment);
         let sets = Sets::of(&deployment, self.claim(&deployment, &selector).await?);
-        let mut look = Look { view: &self.view, deployment, spec, sets, news: News::Nothing };
+        let mut look = Look { view: &self.view, deployment, spec, sets, news: News::Nothing, rolls: false };
         if !look.deployment.deleting() {
             look.act().await?;
         }
@@ -123,6 +123,8 @@ struct Look<'a> {
     spec: Spec,
     sets: Sets,
     news: News,
+    /// It is neither paused nor being scaled nor deleted.
+    rolls: bool,
 }
 
 impl Look<'_> {
@@ -136,6 +138,7 @@ impl Look<'_> {
         if self.is_being_scaled() {
             return self.scale_in_proportion().await;
         }
+        self.rolls = true;
         match self.spec.strategy {
             Strategy::Recreate => self.recreate().await?,
             Strategy::Rolling { .. } => self.roll().await?,
@@ -330,7 +333,7 @@ impl Look<'_> {
 
     async fn report(&self) -> Result<Option<Duration>, Error> {
         let now = Timestamp::now();
-        let status = status::status(&self.deployment, &self.sets, &self.spec, &self.news, now);
+        let status = status::status(&self.deployment, &self.sets, &self.spec, &self.news, self.rolls, now);
         if self.deployment.data.get("status") != Some(&status) {
             let mut changed = (*self.deployment).clone();
             changed.set(&["status"], status.clone());
@@ -341,9 +344,8 @@ impl Look<'_> {
     }
 }
 
+/// A ReplicaSet that was just made smaller still reports the pods that it is about to lose: they are not counted.
 fn size(set: &Object) -> Size {
-    Size {
-        wanted: set.int("/spec/replicas").unwrap_or(1).max(0),
-        available: set.int("/status/availableReplicas").unwrap_or(0),
-    }
+    let wanted = set.int("/spec/replicas").unwrap_or(1).max(0);
+    Size { wanted, available: set.int("/status/availableReplicas").unwrap_or(0).min(wanted) }
 }

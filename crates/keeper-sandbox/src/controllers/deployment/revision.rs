@@ -56,7 +56,7 @@ pub(super) fn revision(object: &Object) -> i64 {
 }
 
 /// The pod template without the hash label, and without what says nothing (nulls, empty maps).
-pub(super) fn template_of(object: &Object) -> Value {
+pub(in crate::controllers) fn template_of(object: &Object) -> Value {
     let mut template = object.at("/spec/template").cloned().unwrap_or(Value::Null);
     if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
         labels.remove(HASH_LABEL);
@@ -78,7 +78,7 @@ fn without_nothing(value: Value) -> Value {
 }
 
 /// A name for a template: short, safe in names and labels, other when `collisions` moves.
-pub(super) fn hash_of(template: &Value, collisions: i64) -> String {
+pub(in crate::controllers) fn hash_of(template: &Value, collisions: i64) -> String {
     const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
     let mut text = String::new();
     canonical(template, &mut text);
@@ -157,7 +157,7 @@ pub(super) fn refresh(deployment: &Object, newest: &mut Object, revision_wanted:
     }
     let wait = deployment.int("/spec/minReadySeconds").unwrap_or(0);
     if newest.int("/spec/minReadySeconds").unwrap_or(0) != wait {
-        newest.set(&["spec", "minReadySeconds"], json!(wait));
+        newest.set(&["spec", "minReadySeconds"], if wait == 0 { Value::Null } else { json!(wait) });
     }
     *newest != before
 }

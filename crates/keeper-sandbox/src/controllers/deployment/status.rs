@@ -93,19 +93,22 @@ pub(super) enum News {
     CreateFailed(String),
 }
 
-/// The status after this look.
-pub(super) fn status(deployment: &Object, sets: &Sets, spec: &Spec, news: &News, now: Timestamp) -> Value {
+/// The status after this look. Progress is told only of a Deployment that `rolls`: not while it is paused, scaled or deleted.
+pub(super) fn status(deployment: &Object, sets: &Sets, spec: &Spec, news: &News, rolls: bool, now: Timestamp) -> Value {
     let counts = Counts::of(deployment, sets);
     let mut conditions = Conditions { list: deployment.items("/status/conditions").to_vec(), now };
     conditions.availability(&counts, spec);
-    if spec.progress_deadline.is_none() {
-        conditions.remove(PROGRESSING);
-    } else {
+    if spec.progress_deadline.is_some() {
         conditions.pause(spec);
         conditions.discovered(sets, news);
-        conditions.progress(deployment, sets, spec, &counts);
     }
-    conditions.failure(sets, news);
+    if rolls {
+        match spec.progress_deadline {
+            Some(_) => conditions.progress(deployment, sets, spec, &counts),
+            None => conditions.remove(PROGRESSING),
+        }
+        conditions.failure(sets, news);
+    }
     let mut status = json!({});
     counts.write(&mut status);
     if let Some(collisions) = deployment.int("/status/collisionCount") {

@@ -1,13 +1,18 @@
 //! EndpointSlice: which pods a Service's traffic goes to.
+//!
+//! Left out: IPv6, topology hints, the annotation with the time of the last change, and the older Endpoints.
+
+mod place;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
+use self::place::place;
 use super::{Controller, Error};
 use crate::{
     objects::{
-        ENDPOINT_SLICES, Fields, Key, Meta, Object, PODS, SERVICES, controller_reference, is_finished, is_ready,
+        ENDPOINT_SLICES, Fields, Key, Meta, NODES, Object, PODS, SERVICES, controller_reference, is_finished, is_ready,
         object, set,
     },
     selector::Selector,
@@ -18,8 +23,6 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslice-controller.k8s.io";
 const HEADLESS: &str = "service.kubernetes.io/headless";
-/// The most endpoints in one slice.
-const SLICE: usize = 100;
 
 pub(super) struct Endpoints {
     view: View,
@@ -41,6 +44,11 @@ impl Controller for Endpoints {
         if *change.kind == *ENDPOINT_SLICES {
             // Only a slice that somebody else took away or changed needs us; our own writes come back as they were sent.
             return change.latest().and_then(service_of).into_iter().collect();
+        }
+        if *change.kind == *NODES {
+            // Its pods may have been there first.
+            let new = change.old.is_none();
+            return self.view.all(&SERVICES, None).iter().filter(|_| new).map(|service| service.key()).collect();
         }
         if *change.kind != *PODS {
             return Vec::new();
@@ -65,52 +73,77 @@ impl Controller for Endpoints {
             return Ok(None);
         }
         let pods = self.view.all(&PODS, Some(service.namespace()));
-        let pods: Vec<_> = pods.into_iter().filter(|pod| selector.matches(pod.metadata.labels.as_ref())).collect();
-        let wanted = slices(&service, &pods);
+        let selected = |pod: &Arc<Object>| selector.matches(pod.metadata.labels.as_ref());
+        let pods: Vec<_> = pods.into_iter().filter(|pod| selected(pod) && self.has_node(&service, pod)).collect();
+        let wanted = groups(&service, &pods);
         self.write(&service, wanted).await?;
         Ok(None)
     }
 }
 
 impl Endpoints {
-    /// Changes the slices there are into the wanted ones: same ports stay in the same slice.
-    async fn write(&self, service: &Object, wanted: Vec<Slice>) -> Result<(), Error> {
-        let mut there: Vec<Arc<Object>> = self
-            .view
-            .all(&ENDPOINT_SLICES, Some(service.namespace()))
-            .into_iter()
-            .filter(|slice| {
-                slice.label(SERVICE_NAME) == Some(service.name()) && slice.label(MANAGED_BY) == Some(MANAGER)
-            })
-            .filter(|slice| !slice.deleting())
-            .collect();
-        for slice in wanted {
-            let same_ports = there.iter().position(|old| old.data.get("ports").unwrap_or(&Value::Null) == &slice.ports);
-            let position = same_ports.or(if there.is_empty() { None } else { Some(0) });
-            match position.map(|position| there.remove(position)) {
-                Some(old) => self.update(service, &old, slice).await?,
+    /// Changes the slices there are into the wanted ones: endpoints with the same ports are together.
+    async fn write(&self, service: &Object, wanted: Vec<Group>) -> Result<(), Error> {
+        let mut there = self.slices_of(service);
+        let (mut kept, mut deleted) = (0, Vec::new());
+        for Group { ports, endpoints } in wanted {
+            let (same, others) =
+                there.into_iter().partition(|slice| slice.data.get("ports").unwrap_or(&Value::Null) == &ports);
+            there = others;
+            let same: Vec<Arc<Object>> = same;
+            let placed = place(&same, endpoints);
+            kept += same.len() - placed.delete.len() + placed.create.len();
+            for slice in same.iter().filter(|slice| !placed.delete.iter().any(|gone| Arc::ptr_eq(gone, slice))) {
+                let changed = placed.update.iter().find(|(changed, _)| Arc::ptr_eq(changed, slice));
+                self.update(service, slice, changed.map(|(_, endpoints)| endpoints.clone())).await?;
+            }
+            for endpoints in placed.create {
+                self.view.create(&ENDPOINT_SLICES, &new_slice(service, &ports, endpoints)?).await?;
+            }
+            deleted.extend(placed.delete);
+        }
+        deleted.extend(there);
+        if kept == 0 {
+            // A Service without endpoints has an empty slice, so that whoever looks knows that it was seen.
+            let empty = |slice: &Arc<Object>| slice.items("/endpoints").is_empty() && slice.items("/ports").is_empty();
+            match deleted.iter().position(empty) {
+                Some(position) => self.update(service, &deleted.remove(position), None).await?,
                 None => {
-                    self.view.create(&ENDPOINT_SLICES, &slice.new_object(service)?).await?;
+                    self.view.create(&ENDPOINT_SLICES, &new_slice(service, &Value::Null, Vec::new())?).await?;
                 }
             }
         }
-        for surplus in there {
+        for surplus in deleted {
             self.view.delete(&ENDPOINT_SLICES, &surplus, None).await?;
         }
         Ok(())
     }
 
-    async fn update(&self, service: &Object, old: &Object, slice: Slice) -> Result<(), Error> {
+    fn slices_of(&self, service: &Object) -> Vec<Arc<Object>> {
+        let ours = |slice: &Object| {
+            slice.label(SERVICE_NAME) == Some(service.name()) && slice.label(MANAGED_BY) == Some(MANAGER)
+        };
+        let slices = self.view.all(&ENDPOINT_SLICES, Some(service.namespace()));
+        slices.into_iter().filter(|slice| ours(slice) && !slice.deleting()).collect()
+    }
+
+    /// Writes new endpoints, and the Service's labels where they changed.
+    async fn update(&self, service: &Object, old: &Object, endpoints: Option<Vec<Value>>) -> Result<(), Error> {
         let mut changed = old.clone();
         changed.metadata.labels = Some(labels(service));
-        changed.set(&["ports"], slice.ports);
-        changed.set(&["endpoints"], Value::Array(slice.endpoints));
-        let same_endpoints =
-            changed.items("/endpoints") == old.items("/endpoints") && changed.at("/ports") == old.at("/ports");
-        if !same_endpoints || changed.metadata.labels != old.metadata.labels {
+        if let Some(endpoints) = endpoints {
+            changed.set(&["endpoints"], Value::Array(endpoints));
+        }
+        if changed != *old {
             self.view.replace(&ENDPOINT_SLICES, &changed).await?;
         }
         Ok(())
+    }
+
+    /// Only pods on a node that is there get traffic, unless the Service wants them in whatever state.
+    fn has_node(&self, service: &Object, pod: &Object) -> bool {
+        let node = pod.text("/spec/nodeName").unwrap_or_default();
+        service.flag("/spec/publishNotReadyAddresses") || self.view.get(&NODES, &Key::new("", node)).is_some()
     }
 }
 
@@ -118,30 +151,28 @@ fn service_of(slice: &Object) -> Option<Key> {
     Some(Key::new(slice.namespace(), slice.label(SERVICE_NAME)?))
 }
 
-/// The contents of one EndpointSlice.
+/// The endpoints that have the same ports.
 #[derive(Clone, Debug, PartialEq)]
-struct Slice {
+struct Group {
     ports: Value,
     endpoints: Vec<Value>,
 }
 
-impl Slice {
-    fn new_object(self, service: &Object) -> serde_json::Result<Object> {
-        object(
-            &ENDPOINT_SLICES,
-            json!({
-                "metadata": {
-                    "generateName": format!("{}-", service.name()),
-                    "namespace": service.namespace(),
-                    "labels": labels(service),
-                    "ownerReferences": [controller_reference(&SERVICES, service)],
-                },
-                "addressType": "IPv4",
-                "ports": self.ports,
-                "endpoints": self.endpoints,
-            }),
-        )
-    }
+fn new_slice(service: &Object, ports: &Value, endpoints: Vec<Value>) -> serde_json::Result<Object> {
+    object(
+        &ENDPOINT_SLICES,
+        json!({
+            "metadata": {
+                "generateName": format!("{}-", service.name()),
+                "namespace": service.namespace(),
+                "labels": labels(service),
+                "ownerReferences": [controller_reference(&SERVICES, service)],
+            },
+            "addressType": "IPv4",
+            "ports": ports,
+            "endpoints": if endpoints.is_empty() { Value::Null } else { Value::Array(endpoints) },
+        }),
+    )
 }
 
 fn labels(service: &Object) -> BTreeMap<String, String> {
@@ -154,24 +185,16 @@ fn labels(service: &Object) -> BTreeMap<String, String> {
     labels
 }
 
-/// The slices a Service should have for these pods: one for each set of resolved ports, one empty one when there is no pod.
-fn slices(service: &Object, pods: &[Arc<Object>]) -> Vec<Slice> {
-    let mut groups: BTreeMap<String, Slice> = BTreeMap::new();
+/// The endpoints that a Service should have for these pods, by their resolved ports.
+fn groups(service: &Object, pods: &[Arc<Object>]) -> Vec<Group> {
+    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     for pod in pods {
         let Some(endpoint) = endpoint(service, pod) else { continue };
         let ports = ports(service, pod);
-        let group = groups.entry(ports.to_string()).or_insert_with(|| Slice { ports, endpoints: Vec::new() });
+        let group = groups.entry(ports.to_string()).or_insert_with(|| Group { ports, endpoints: Vec::new() });
         group.endpoints.push(endpoint);
     }
-    if groups.is_empty() {
-        return vec![Slice { ports: Value::Null, endpoints: Vec::new() }];
-    }
-    let split = |group: Slice| {
-        let Slice { ports, endpoints } = group;
-        let chunks: Vec<Vec<Value>> = endpoints.chunks(SLICE).map(<[Value]>::to_vec).collect();
-        chunks.into_iter().map(move |endpoints| Slice { ports: ports.clone(), endpoints })
-    };
-    groups.into_values().flat_map(split).collect()
+    groups.into_values().collect()
 }
 
 fn endpoint(service: &Object, pod: &Object) -> Option<Value> {
@@ -179,7 +202,7 @@ fn endpoint(service: &Object, pod: &Object) -> Option<Value> {
     if is_finished(pod) {
         return None;
     }
-    let serving = is_ready(pod) || service.flag("/spec/publishNotReadyAddresses");
+    let serving = is_ready(pod);
     let ready = service.flag("/spec/publishNotReadyAddresses") || (serving && !pod.deleting());
     let mut endpoint = json!({
         "addresses": [address],
@@ -188,6 +211,10 @@ fn endpoint(service: &Object, pod: &Object) -> Option<Value> {
     });
     if let Some(node) = pod.text("/spec/nodeName") {
         set(&mut endpoint, &["nodeName"], json!(node));
+    }
+    let hostname = pod.text("/spec/hostname").filter(|_| pod.text("/spec/subdomain") == Some(service.name()));
+    if let Some(hostname) = hostname {
+        set(&mut endpoint, &["hostname"], json!(hostname));
     }
     Some(endpoint)
 }
@@ -259,17 +286,16 @@ mod tests {
         ended.set(&["status", "phase"], json!("Failed"));
         let mut early = pod("b", "False", 8080);
         early.set(&["status", "podIP"], Value::Null);
-        let slices = slices(&service, &[Arc::new(ended), Arc::new(early)]);
-        assert_eq!(slices, [Slice { ports: Value::Null, endpoints: vec![] }]);
+        assert_eq!(groups(&service, &[Arc::new(ended), Arc::new(early)]), []);
     }
 
     #[test]
     fn pods_that_resolve_a_port_differently_are_in_different_slices() {
         let service = service(json!({"name": "http", "port": 80, "targetPort": "http"}));
         let pods = [pod("a", "True", 8080), pod("b", "True", 9090), pod("c", "False", 8080)].map(Arc::new);
-        let slices = slices(&service, &pods);
+        let groups = groups(&service, &pods);
         let shape: Vec<_> =
-            slices.iter().map(|slice| (slice.ports[0]["port"].as_i64(), slice.endpoints.len())).collect();
+            groups.iter().map(|group| (group.ports[0]["port"].as_i64(), group.endpoints.len())).collect();
         assert_eq!(shape, [(Some(8080), 2), (Some(9090), 1)]);
     }
 

@@ -1,0 +1,45 @@
+//! What the real controllers did, in `testdata/controllers`: one file for each script, one line for each step.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+fn file(script: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/controllers").join(format!("{script}.json"))
+}
+
+/// Writes the steps of a script down.
+pub(crate) fn write(script: &str, steps: &[Value]) {
+    let lines: Vec<String> = steps.iter().map(Value::to_string).collect();
+    std::fs::write(file(script), format!("[\n{}\n]\n", lines.join(",\n"))).unwrap();
+}
+
+/// The steps that were written down.
+pub(crate) fn read(script: &str) -> Vec<Value> {
+    let path = file(script);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}; record it", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Every place where two values differ: a JSON pointer and what each has there.
+pub(crate) fn differences(at: &str, real: &Value, ours: &Value, found: &mut Vec<String>) {
+    match (real, ours) {
+        (Value::Object(a), Value::Object(b)) => {
+            let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            for key in keys {
+                let of =
+                    |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or_else(|| "nothing".into());
+                differences(&format!("{at}/{key}"), &of(a), &of(b), found);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (i, (a, b)) in a.iter().zip(b).enumerate() {
+                differences(&format!("{at}/{i}"), a, b, found);
+            }
+        }
+        (a, b) if a == b => {}
+        (a, b) => found.push(format!("{at}\n        real: {a}\n        here: {b}")),
+    }
+}
