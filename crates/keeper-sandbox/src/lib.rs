@@ -9,7 +9,7 @@
 //! | part | what it is |
 //! |---|---|
 //! | [`api`] | an API server in memory |
-//! | [`controllers`] | Deployment, ReplicaSet, EndpointSlice, disruption budgets, garbage collection; clients of the API |
+//! | [`controllers`] | Deployment, ReplicaSet, StatefulSet, Job, EndpointSlice, budgets, namespaces, garbage; clients of the API |
 //! | [`node`] | runs pods, as processes or as fakes; a client of any API server |
 //! | [`proxy`] | forwards connections to Services; a client of any API server |
 //! | [`registry`] | images, tags, digests, token authentication, wrong answers on purpose |

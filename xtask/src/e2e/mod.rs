@@ -31,7 +31,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 const SUITES: [&[&str]; 5] = [
     &["scenarios"],
     &["admission"],
-    &["workloads", "nodes", "deployment_configs"],
+    &["workloads", "nodes", "deployment_configs", "controllers"],
     &["api_writes", "api_watches"],
     &["kubectl_session"],
 ];

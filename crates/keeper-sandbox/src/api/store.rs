@@ -112,13 +112,7 @@ impl Store {
         object
     }
 
-    /// Removes an object and returns its last state, which carries the version of the removal.
-    pub(crate) fn remove(&mut self, storage: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        let last = self.get(storage, namespace, name)?;
-        self.remove_as(storage, &last)
-    }
-
-    /// Removes an object of which `last` is the last state to show.
+    /// Removes an object of which `last` is the last state to show; its version is that of the removal.
     pub(crate) fn remove_as(&mut self, storage: &str, last: &Value) -> Option<Arc<Value>> {
         let next = self.version + 1;
         let limit = self.history_limit;
@@ -194,7 +188,7 @@ mod tests {
         store.put("x", thing("b", 1));
         let then = store.version();
         store.put("x", thing("a", 2));
-        store.remove("x", "d", "b");
+        store.remove_as("x", &store.get("x", "d", "b").unwrap());
         store.put("x", thing("c", 1));
         let at = |store: &Store| store.list_at("x", then).map(|o| names(&o));
         assert_eq!(at(&store), Ok(vec![("a".into(), 1), ("b".into(), 1)]));

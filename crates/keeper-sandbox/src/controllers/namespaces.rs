@@ -167,7 +167,7 @@ impl Left {
         let now = stamp(now);
         let condition = |(kind, told, reason, message): (&str, Option<(&str, String)>, &str, &str)| {
             let status = if told.is_some() { "True" } else { "False" };
-            let (reason, message) = told.unwrap_or((reason, message.to_owned()));
+            let (reason, message) = told.unwrap_or_else(|| (reason, message.to_owned()));
             let same = |old: &&Value| old.text("/type") == Some(kind) && old.text("/status") == Some(status);
             let since = before.iter().find(same).and_then(|old| old.text("/lastTransitionTime")).unwrap_or(&now);
             json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since})

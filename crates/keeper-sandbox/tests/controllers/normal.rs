@@ -16,7 +16,7 @@ pub(crate) fn normalise(seen: &[(Kind, Vec<Value>)], cluster: &Cluster, known: &
     let mut state = Map::new();
     for (kind, objects) in seen {
         let mut objects: Vec<Value> = objects.iter().map(|object| symbols.text_of(essence(*kind, object))).collect();
-        objects.iter_mut().for_each(|object| sort(object));
+        objects.iter_mut().for_each(sort);
         objects.sort_by_key(Value::to_string);
         state.insert(kind.plural.to_owned(), gathered(objects));
     }

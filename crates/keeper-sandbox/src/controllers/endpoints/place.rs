@@ -93,7 +93,7 @@ mod tests {
         numbers.map(|number| endpoint(number, true)).collect()
     }
 
-    fn slice(endpoints: Vec<Value>) -> Arc<Object> {
+    fn slice(endpoints: &[Value]) -> Arc<Object> {
         Arc::new(object(&ENDPOINT_SLICES, json!({"metadata": {"name": "s"}, "endpoints": endpoints})).unwrap())
     }
 
@@ -104,22 +104,22 @@ mod tests {
 
     #[test]
     fn what_does_not_change_is_not_written() {
-        assert_eq!(sizes(&place(&[slice(endpoints(0..3))], endpoints(0..3))), (vec![], vec![], 0));
+        assert_eq!(sizes(&place(&[slice(&endpoints(0..3))], endpoints(0..3))), (vec![], vec![], 0));
         let mut wanted = endpoints(0..3);
         wanted[1] = endpoint(1, false);
-        assert_eq!(sizes(&place(&[slice(endpoints(0..3))], wanted)), (vec![3], vec![], 0));
+        assert_eq!(sizes(&place(&[slice(&endpoints(0..3))], wanted)), (vec![3], vec![], 0));
     }
 
     #[test]
     fn many_need_several_slices_and_the_fullest_with_room_is_taken() {
         assert_eq!(sizes(&place(&[], endpoints(0..104))), (vec![], vec![100, 4], 0));
-        let there = [slice(endpoints(0..90)), slice(endpoints(90..94))];
+        let there = [slice(&endpoints(0..90)), slice(&endpoints(90..94))];
         assert_eq!(sizes(&place(&there, endpoints(0..104))), (vec![100], vec![], 0));
     }
 
     #[test]
     fn slices_are_not_packed_again_when_pods_go() {
-        let there = [slice(endpoints(0..100)), slice(endpoints(100..104))];
+        let there = [slice(&endpoints(0..100)), slice(&endpoints(100..104))];
         assert_eq!(sizes(&place(&there, endpoints(60..104))), (vec![40], vec![], 0));
         assert_eq!(sizes(&place(&there, endpoints(100..104))), (vec![], vec![], 1));
     }

@@ -108,7 +108,9 @@ script!(replica_set_is_orphaned, SET, |run| {
 });
 
 script!(replication_controller_keeps_its_count, &[REPLICATIONS, PODS], |run| {
-    run.create(PODS, pod("early", app())).await;
+    let mut early = pod("early", app());
+    early["metadata"]["annotations"] = json!({ "controller.kubernetes.io/pod-deletion-cost": "9" });
+    run.create(PODS, early).await;
     run.rest().await;
     run.create(REPLICATIONS, replication("web", 3)).await;
     run.settle("created").await;
