@@ -42,7 +42,7 @@ enum Command {
     Test,
     /// The whole model check of the rollout machine, with its ablations.
     Model,
-    /// The scenarios on a real control plane. Needs root, and Go the first time.
+    /// The scenarios and the demo on a real control plane. Needs root, and Go the first time.
     E2e(e2e::Args),
 }
 

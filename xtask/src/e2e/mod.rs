@@ -6,11 +6,13 @@
 //!
 //! The operator's scenarios (`bins/operator/tests/scenarios`) are told by `KEEPER_E2E_KUBECONFIG` to use that cluster in
 //! place of a sandbox. So are the sandbox's own tests of workloads and nodes: what they ask of the sandbox must hold on the
-//! real thing, and so must a first-time user's session with `kubectl` read. Its tests of the API take the URL in `KEEPER_REFERENCE_API`, which is `kubectl proxy` where kubectl is
-//! there. Logs, the API server's audit log among them, stay in `target/e2e` until the next run.
+//! real thing, and so must a first-time user's session with `kubectl` read. Its tests of the API take the URL in
+//! `KEEPER_REFERENCE_API`, which is `kubectl proxy` where kubectl is there. The demo comes last, with a Deployment and with a
+//! DeploymentConfig. Logs, the API server's audit log among them, stay in `target/e2e` until the next run.
 
 mod build;
 mod certificates;
+mod demo;
 mod namespace;
 mod plane;
 
@@ -51,17 +53,33 @@ pub(crate) struct Args {
     /// Only compare the sandbox's answers with the real API server's, and print each difference.
     #[arg(long)]
     truth: bool,
+    /// Only run the demo; what is behind `--` goes to it, for instance `--workload deploymentconfig --json`.
+    #[arg(long, conflicts_with_all = ["truth", "kubeconfig"])]
+    demo: bool,
     /// Set by ourselves, in the network namespace.
     #[arg(long, hide = true)]
     inside: bool,
-    /// Goes to the test programs, for instance the name of one scenario.
+    /// Goes to the test programs, for instance the name of one scenario; the demo is left out then.
     #[arg(last = true)]
     arguments: Vec<OsString>,
 }
 
 impl Args {
     fn suites(&self) -> &'static [&'static [&'static str]] {
-        if self.truth { &TRUTH } else { &SUITES }
+        match (self.truth, self.demo) {
+            (true, _) => &TRUTH,
+            (_, true) => &[],
+            _ => &SUITES,
+        }
+    }
+
+    /// The words for each run of the demo.
+    fn demos(&self) -> Vec<Vec<OsString>> {
+        match (self.demo, self.truth || !self.arguments.is_empty()) {
+            (true, true) => vec![self.arguments.clone()],
+            (false, true) => Vec::new(),
+            (_, false) => demo::both(),
+        }
     }
 }
 
@@ -77,13 +95,18 @@ pub(crate) fn run(cargo: &Cargo, args: &Args) -> Result<ExitCode> {
     let target = Workspace::read(cargo)?.target;
     if !args.inside {
         prepare(cargo, &target, args.suites())?;
-        return namespace::enter(&binaries, args.truth, &args.arguments);
+        let only = [("--truth", args.truth), ("--demo", args.demo)];
+        let only = only.into_iter().filter(|(_, chosen)| *chosen).map(|(flag, _)| flag);
+        return namespace::enter(&binaries, only, &args.arguments);
     }
     let lock = File::create(target.join("e2e.lock")).context("creating a lock")?;
     lock.try_lock().context("another e2e is running in this clone")?;
     namespace::addresses()?;
     let plane = plane::Plane::start(&binaries, &target.join("e2e"), cargo.root())?;
-    let outcome = suites(cargo, args, &plane.kubeconfig());
+    let outcome = suites(cargo, args, &plane.kubeconfig()).and_then(|code| {
+        let shown = demo::run(cargo, &target, &plane, &args.demos())?;
+        Ok(if shown { code } else { ExitCode::FAILURE })
+    });
     say::progress(&format!("the control plane's logs: {}", plane.folder().display()));
     outcome
 }
@@ -99,7 +122,7 @@ fn prepare(cargo: &Cargo, target: &Path, suites: &[&[&str]]) -> Result<()> {
         bail!("not on PATH: {} (util-linux, iproute2 and openssl have them)", absent.join(", "));
     }
     cargo.build(&cluster::PROGRAMS, target)?;
-    if !cargo.run(&[test(&suites.concat()), vec!["--no-run"]].concat())? {
+    if !suites.is_empty() && !cargo.run(&[test(&suites.concat()), vec!["--no-run"]].concat())? {
         bail!("the suites do not build; cargo's message is above");
     }
     Ok(())
@@ -113,6 +136,9 @@ fn test<'a>(programs: &[&'a str]) -> Vec<&'a str> {
 
 /// Runs one suite after the other, also after a failure: they share a cluster and two cores.
 fn suites(cargo: &Cargo, args: &Args, kubeconfig: &Path) -> Result<ExitCode> {
+    if args.suites().is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
     let proxy = Proxy::start(kubeconfig)?;
     let mut failed = false;
     for suite in args.suites() {

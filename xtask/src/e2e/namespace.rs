@@ -15,11 +15,15 @@ pub(super) const SERVICES: &str = "10.250.128.0/17";
 pub(super) const FIRST_SERVICE: &str = "10.250.128.1";
 
 /// Becomes the same command inside a new namespace.
-pub(super) fn enter(binaries: &Path, truth: bool, arguments: &[OsString]) -> Result<ExitCode> {
+pub(super) fn enter<'a>(
+    binaries: &Path,
+    flags: impl Iterator<Item = &'a str>,
+    arguments: &[OsString],
+) -> Result<ExitCode> {
     let program = std::env::current_exe().context("finding our own program")?;
     let mut command = Command::new("unshare");
     command.arg("--net").arg("--").arg(program).args(["--offline", "e2e", "--inside", "--assets"]).arg(binaries);
-    command.args(truth.then_some("--truth")).arg("--").args(arguments);
+    command.args(flags).arg("--").args(arguments);
     let error = command.exec();
     bail!("starting unshare: {error}")
 }

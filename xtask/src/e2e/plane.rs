@@ -55,6 +55,11 @@ impl Plane {
         self.folder.join("kubeconfig")
     }
 
+    /// What the API server was asked, a line of JSON each.
+    pub(super) fn audit_log(&self) -> PathBuf {
+        self.folder.join("audit.log")
+    }
+
     fn run(&mut self, binaries: &Path, program: &str, arguments: &str) -> Result<()> {
         let log = File::create(self.folder.join(format!("{program}.log"))).context("creating a log")?;
         let arguments = arguments.replace("SERVER", SERVER).replace("SERVICES", SERVICES);

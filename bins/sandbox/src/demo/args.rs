@@ -19,6 +19,15 @@ pub(crate) struct Args {
     /// Where logs go. Default: a new folder in the system's folder for temporary files.
     #[arg(long)]
     pub(crate) dir: Option<PathBuf>,
+    /// Another cluster's admin kubeconfig. It gets a node that runs pods as processes of this machine, which must have the
+    /// addresses 10.250.0.0/16 and the cluster's Service addresses (`cargo xtask e2e --demo` sees to both). The namespace
+    /// `shop` is made there and removed at the end.
+    #[arg(long)]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// That cluster's audit log, with the bodies of patches and EndpointSlices. Without it, what only such a log proves is
+    /// not checked.
+    #[arg(long, requires = "kubeconfig")]
+    pub(crate) audit_log: Option<PathBuf>,
     /// Requests per second that the client holds.
     #[arg(long, default_value_t = 1000)]
     pub(crate) rate: u32,

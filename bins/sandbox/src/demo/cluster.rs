@@ -6,13 +6,20 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ReplicationController, Service};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use keeper_sandbox::controllers;
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, PostParams};
 use kube::{Client, ResourceExt};
 use miette::{IntoDiagnostic, WrapErr, miette};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt::Debug;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+/// How long a server may take to serve a kind that was just defined.
+const SERVED_WITHIN: Duration = Duration::from_secs(30);
+/// How long a namespace may take to be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(90);
 
 /// The cluster as its users see it.
 #[derive(Clone)]
@@ -48,10 +55,36 @@ impl Cluster {
         Self { client, http: reqwest::Client::new(), workload: ApiResource::from_gvk(&kind) }
     }
 
-    /// Makes the cluster serve DeploymentConfigs.
+    /// Makes the cluster serve DeploymentConfigs, if it does not.
     pub(super) async fn define_configs(&self) -> miette::Result<()> {
         let definitions = Api::<CustomResourceDefinition>::all(self.client.clone());
-        create(&definitions, controllers::deployment_config_definition()).await
+        let name = format!("{}.{}", self.workload.plural, self.workload.group);
+        if definitions.get_opt(&name).await.into_diagnostic().wrap_err("asking for the kind's definition")?.is_none() {
+            create(&definitions, controllers::deployment_config_definition()).await?;
+        }
+        let start = Instant::now();
+        while self.workloads().list(&ListParams::default().limit(1)).await.is_err() {
+            if start.elapsed() > SERVED_WITHIN {
+                return Err(miette!("the API server does not serve {name} within {SERVED_WITHIN:?} of its definition"));
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
+    }
+
+    /// Removes the namespace with everything in it, and waits until it is gone.
+    pub(super) async fn remove_all(&self) -> miette::Result<()> {
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        let deleted = namespaces.delete(NAMESPACE, &DeleteParams::default()).await;
+        deleted.into_diagnostic().wrap_err("deleting the demo's namespace")?;
+        let start = Instant::now();
+        while namespaces.get_opt(NAMESPACE).await.into_diagnostic()?.is_some() {
+            if start.elapsed() > GONE_WITHIN {
+                return Err(miette!("the namespace {NAMESPACE} is still there {GONE_WITHIN:?} after it was deleted"));
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+        Ok(())
     }
 
     /// Creates what a team would have applied.

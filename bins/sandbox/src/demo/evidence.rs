@@ -1,6 +1,6 @@
 //! What the API server's request log proves of one release. Pure: records in, complaints out.
 
-use super::manifests::APP;
+use super::manifests::{APP, NAMESPACE};
 use jiff::{SignedDuration, Timestamp};
 use keeper_sandbox::api::RequestRecord;
 use serde_json::Value;
@@ -53,8 +53,7 @@ impl Evidence<'_> {
     }
 
     fn against_canaries(&self) -> Vec<String> {
-        let created = self.records.iter().filter(|record| record.verb == "create" && record.resource == "pods");
-        let created = created.filter(|record| is_operators(record) && is_done(record)).count();
+        let created = self.canaries().count();
         if created == 1 { vec![] } else { vec![format!("{created} canaries were created, and one was right")] }
     }
 
@@ -96,8 +95,9 @@ impl Evidence<'_> {
     /// Replays the writes of the Service's EndpointSlice (ten pods with one port are one slice): the canary must have been
     /// listed as ready, without a gap, from at least the incubation before the patch until the patch.
     fn against_incubation(&self, patched: Timestamp) -> Option<String> {
-        let Some(canary) = self.canary() else { return Some("no canary was created".into()) };
+        let Some(canary) = self.canaries().next() else { return Some("no canary was created".into()) };
         let slices = self.records.iter().filter(|record| record.resource == "endpointslices" && is_done(record));
+        let slices = slices.filter(|record| record.namespace == NAMESPACE);
         let mut since: Option<Timestamp> = None;
         for record in slices.filter(|record| record.time <= patched) {
             let listed = record.body.as_ref().is_some_and(|slice| lists(slice, canary));
@@ -112,9 +112,11 @@ impl Evidence<'_> {
             .then(|| format!("the canary was in the EndpointSlice for {short} only before the patch"))
     }
 
-    fn canary(&self) -> Option<&str> {
-        let mut created = self.records.iter().filter(|record| record.verb == "create" && record.resource == "pods");
-        created.find(|record| is_operators(record) && is_done(record)).map(|record| record.name.as_str())
+    /// The names of the pods that the operator created.
+    fn canaries(&self) -> impl Iterator<Item = &str> {
+        let pods = self.records.iter().filter(|record| record.resource == "pods" && record.subresource.is_empty());
+        let created = pods.filter(|record| record.verb == "create" && is_operators(record) && is_done(record));
+        created.map(|record| record.name.as_str())
     }
 }
 

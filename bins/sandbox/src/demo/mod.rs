@@ -1,10 +1,12 @@
 //! `sandbox demo`: releases on a sandbox, under load, with the real operator; judged from outside.
 
 mod args;
+mod audit;
 mod cluster;
 mod evidence;
 mod images;
 mod load;
+mod log;
 pub(crate) mod manifests;
 mod operator;
 mod outcome;
@@ -70,7 +72,7 @@ async fn play(args: &Args, dir: &Path, voice: Voice) -> miette::Result<Vec<Strin
     for (number, release) in (1..).zip(Release::chosen(args.release)) {
         voice.section(&format!("{number}. {}", release.title));
         let (summary, against) = ship::ship(&mut stage, &release, args, voice).await?;
-        tell(&summary, &against, args, voice)?;
+        tell(&summary, &against, &stage, args, voice)?;
         complaints.extend(against.iter().map(|complaint| format!("{}: {complaint}", release.name)));
     }
     voice.section("The end");
@@ -81,16 +83,21 @@ async fn play(args: &Args, dir: &Path, voice: Voice) -> miette::Result<Vec<Strin
     Ok(complaints)
 }
 
-fn tell(summary: &Summary, against: &[String], args: &Args, voice: Voice) -> miette::Result<()> {
+fn tell(summary: &Summary, against: &[String], stage: &Stage, args: &Args, voice: Voice) -> miette::Result<()> {
     if args.json {
         voice::result(&serde_json::to_string(summary).into_diagnostic()?);
     }
     voice.say(&format!("verdict   after {} s: {}", summary.seconds_to_verdict, summary.reason));
     voice.say(&format!("client    {} requests, {} errors in all", summary.client.requests, summary.client.errors));
-    let verbs: Vec<_> = summary.api_requests.iter().map(|(verb, count)| format!("{count} {verb}")).collect();
-    voice.say(&format!("operator  asked the API server for {}", verbs.join(", ")));
+    if stage.log.is_there() {
+        let verbs: Vec<_> = summary.api_requests.iter().map(|(verb, count)| format!("{count} {verb}")).collect();
+        voice.say(&format!("operator  asked the API server for {}", verbs.join(", ")));
+    } else {
+        voice.say("not checked: the API server's requests, for want of its audit log (--audit-log)");
+    }
     if against.is_empty() {
-        voice.say("checked   in the API server's log and by asking every process: as it should be");
+        let log = if stage.log.is_there() { "in the API server's log and " } else { "" };
+        voice.say(&format!("checked   {log}by asking every process: as it should be"));
     }
     Ok(())
 }

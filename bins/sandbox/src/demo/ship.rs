@@ -9,8 +9,6 @@ use super::report::Summary;
 use super::stage::Stage;
 use crate::voice::Voice;
 use jiff::SignedDuration;
-use keeper_sandbox::api::RequestLog;
-use miette::miette;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
@@ -41,7 +39,7 @@ pub(super) async fn ship(
 ) -> miette::Result<(Summary, Vec<String>)> {
     let before = stage.cluster.production().await?;
     let client = stage.load.so_far();
-    let sequence = log(stage)?.total();
+    let mark = stage.log.mark(&stage.sandbox)?;
     let digest = stage.sandbox.registry().push(REPOSITORY, TAG, &release.image(&stage.programs.app));
     voice.say(&format!("pushed    {digest} as {TAG}"));
 
@@ -51,7 +49,7 @@ pub(super) async fn ship(
     let clean = stage.load.clean_for(CLEAN, GONE_WITHIN).await;
 
     let after = stage.cluster.production().await?;
-    let records = log(stage)?.after(sequence);
+    let records = stage.log.since(mark, &stage.sandbox)?;
     let incubation = SignedDuration::from_secs(args.incubation.into());
     let evidence = Evidence { records: &records, digest: &digest, incubation };
     let summary = Summary {
@@ -67,17 +65,14 @@ pub(super) async fn ship(
     };
     let outcome = Outcome { release, summary: &summary, before: &before, after: &after, clean };
     let mut complaints = outcome.against();
-    complaints.extend(match release.choice {
-        Choice::Good => evidence.against_promotion(),
-        Choice::Bad => evidence.against_rejection(),
-    });
+    if stage.log.is_there() {
+        complaints.extend(match release.choice {
+            Choice::Good => evidence.against_promotion(),
+            Choice::Bad => evidence.against_rejection(),
+        });
+    }
     complaints.extend(stage.cluster.against_processes(outcome.runs(), args.replicas).await?);
     Ok((summary, complaints))
-}
-
-fn log(stage: &Stage) -> miette::Result<&RequestLog> {
-    let api = stage.sandbox.api().ok_or_else(|| miette!("the sandbox has no API server of its own"))?;
-    Ok(api.requests())
 }
 
 /// Waits until the operator has come to an end with this digest.

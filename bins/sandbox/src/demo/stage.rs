@@ -4,10 +4,11 @@ use super::args::{Args, Workload};
 use super::cluster::Cluster;
 use super::images::FIRST;
 use super::load::Load;
+use super::log::Log;
 use super::manifests::{self, NAMESPACE, REPOSITORY, TAG};
 use super::operator::Operator;
 use crate::voice::Voice;
-use keeper_sandbox::{Sandbox, SandboxConfig, controllers};
+use keeper_sandbox::{AttachConfig, Sandbox, SandboxConfig, controllers};
 use miette::{IntoDiagnostic, WrapErr, miette};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -24,6 +25,7 @@ pub(super) struct Stage {
     pub(super) load: Load,
     pub(super) operator: Operator,
     pub(super) programs: Programs,
+    pub(super) log: Log,
     /// Ends the DeploymentConfig controller, where there is one.
     controller: DropGuard,
 }
@@ -58,9 +60,7 @@ impl Stage {
     /// Starts the cluster, production, the client and the operator.
     pub(super) async fn build(args: &Args, dir: &Path, voice: Voice) -> miette::Result<Self> {
         let programs = Programs::find(args)?;
-        let mut config = SandboxConfig::new(dir);
-        config.api.request_log_file = Some(dir.join("requests.jsonl"));
-        let sandbox = Sandbox::start(config).await.into_diagnostic().wrap_err("starting the sandbox")?;
+        let (sandbox, log) = sandbox(args, dir).await?;
         let cluster = Cluster::new(sandbox.client_named("demo").into_diagnostic()?, args.workload);
         let digest = sandbox.registry().push(REPOSITORY, TAG, &FIRST.image(&programs.app));
         let (image, watched) =
@@ -71,7 +71,7 @@ impl Stage {
             Workload::DeploymentConfig => {
                 cluster.define_configs().await?;
                 let own = sandbox.client_named("sandbox-controllers").into_diagnostic()?;
-                tokio::spawn(controllers::deployment_configs(own, None, controller.clone()));
+                tokio::spawn(controllers::deployment_configs(own, Some(NAMESPACE.into()), controller.clone()));
                 manifests::all_with_config
             }
         };
@@ -87,7 +87,8 @@ impl Stage {
         let load = Load::start(&programs.client, &url, args.rate, &dir.join("client.log"), voice).await?;
         let operator =
             Operator::start(&programs.operator, &sandbox, NAMESPACE, &dir.join("operator.log"), voice).await?;
-        let mut stage = Self { sandbox, cluster, load, operator, programs, controller: controller.drop_guard() };
+        let controller = controller.drop_guard();
+        let mut stage = Self { sandbox, cluster, load, operator, programs, log, controller };
         // What it asks for when it starts is not any release's.
         stage.load.seconds(3).await?;
         stage.operator.check()?;
@@ -99,9 +100,29 @@ impl Stage {
         let operator = self.operator.stop().await;
         let load = self.load.stop().await;
         drop(self.controller);
+        // A cluster of the demo's own goes with everything in it.
+        let tidied = match self.sandbox.api() {
+            Some(_) => Ok(()),
+            None => self.cluster.remove_all().await,
+        };
         self.sandbox.stop().await;
-        operator.and(load)
+        operator.and(load).and(tidied)
     }
+}
+
+/// A whole cluster, or a node for the one that was named.
+async fn sandbox(args: &Args, dir: &Path) -> miette::Result<(Sandbox, Log)> {
+    let Some(kubeconfig) = &args.kubeconfig else {
+        let mut config = SandboxConfig::new(dir);
+        config.api.request_log_file = Some(dir.join("requests.jsonl"));
+        let sandbox = Sandbox::start(config).await.into_diagnostic().wrap_err("starting the sandbox")?;
+        return Ok((sandbox, Log::Own));
+    };
+    let mut config = AttachConfig::new(kubeconfig, dir);
+    config.namespace = Some(NAMESPACE.into());
+    let help = "the machine needs 10.250.0.0/16; cargo xtask e2e --demo runs it where that is so";
+    let sandbox = Sandbox::attach(config).await.into_diagnostic().wrap_err(help)?;
+    Ok((sandbox, args.audit_log.clone().map_or(Log::Absent, Log::Audit)))
 }
 
 async fn ready(cluster: &Cluster) -> miette::Result<()> {

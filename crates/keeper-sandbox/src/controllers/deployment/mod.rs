@@ -88,7 +88,7 @@ impl Deployments {
 
     /// The ReplicaSets of this Deployment, after taking in orphans that match and letting go of those that don't any more.
     async fn claim(&self, deployment: &Object, selector: &Selector) -> Result<Vec<Arc<Object>>, Error> {
-        let mut claimed = Vec::new();
+        let (mut claimed, mut may_adopt) = (Vec::new(), None);
         for set in self.view.all(&REPLICA_SETS, Some(deployment.namespace())) {
             let matches = selector.matches(set.metadata.labels.as_ref());
             match set.controller() {
@@ -103,6 +103,12 @@ impl Deployments {
                     self.view.merge(&REPLICA_SETS, &set, json!({"metadata": {"ownerReferences": kept}})).await?;
                 }
                 None if matches && !deployment.deleting() && !set.deleting() => {
+                    if may_adopt.is_none() {
+                        may_adopt = Some(self.still_lives(deployment).await?);
+                    }
+                    if may_adopt != Some(true) {
+                        continue;
+                    }
                     let mut owners: Vec<_> = set.owners().iter().map(|owner| json!(owner)).collect();
                     owners.push(controller_reference(&DEPLOYMENTS, deployment));
                     let adopted =
@@ -113,6 +119,12 @@ impl Deployments {
             }
         }
         Ok(claimed)
+    }
+
+    /// Read from the server, not from the copy: one that is being deleted must not take back what it left as orphans.
+    async fn still_lives(&self, deployment: &Object) -> Result<bool, Error> {
+        let fresh = self.view.api(&DEPLOYMENTS, deployment.namespace()).get_opt(deployment.name()).await?;
+        Ok(fresh.is_some_and(|fresh| fresh.uid() == deployment.uid() && !fresh.deleting()))
     }
 }
 

@@ -130,6 +130,7 @@ script!(slices_hold_a_hundred, &[SLICES], |run| {
     }
     run.bind_all().await;
     run.ready(104, |_| true).await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     run.create(SERVICES, service(json!({}))).await;
     let found = sizes(&run, 104).await;
     run.note("104 pods", found);
