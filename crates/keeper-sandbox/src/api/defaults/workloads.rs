@@ -37,8 +37,11 @@ pub(super) fn stateful_set(spec: &mut Value) {
 }
 
 pub(super) fn job(spec: &mut Value) {
+    // Whoever says how many run at once may leave open how many have to succeed.
+    if spec.get("parallelism").is_none_or(Value::is_null) {
+        default(spec, "completions", || json!(1));
+    }
     default(spec, "parallelism", || json!(1));
-    default(spec, "completions", || json!(1));
     default(spec, "backoffLimit", || json!(6));
     default(spec, "completionMode", || json!("NonIndexed"));
     default(spec, "suspend", || json!(false));
