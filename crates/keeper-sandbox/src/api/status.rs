@@ -310,6 +310,12 @@ impl FieldError {
         Self { field: field.into(), kind: FieldErrorKind::TooMany, value: Some(count.into()), shown: None, detail }
     }
 
+    /// Whether the real server looks no further after such a fault.
+    pub(crate) fn hides_more(&self) -> bool {
+        use FieldErrorKind::{NotSupported, Required, TooLong, TooMany, TypeInvalid};
+        matches!(self.kind, NotSupported | Required | TooLong | TooMany | TypeInvalid)
+    }
+
     /// The same fault, of a field below another.
     pub(crate) fn below(mut self, at: &str) -> Self {
         self.field = match self.field.as_str() {

@@ -115,3 +115,20 @@ pub(crate) async fn custom_objects_are_checked(k: &Kubectl) {
     let stored = k.json("get th t").await;
     assert_eq!(stored["spec"], serde_json::json!({ "size": 1, "color": "red" }));
 }
+
+/// Our own definition, whose schema is large and has rules in CEL.
+pub(crate) async fn a_canary_is_explained_and_taken(k: &Kubectl) {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    k.run(&format!("apply -f {root}/deploy/crd/canaries.yaml")).await;
+    k.run("wait --for=condition=Established crd/canaries.canary-keeper.dev --timeout=10s").await;
+    k.forget();
+    let spec = k.run("explain cny.spec").await;
+    assert!(spec.contains("  deploymentTemplate\t<Object> -required-\n"), "{spec}");
+    assert!(k.run("explain cny.spec.deploymentTemplate.spec").await.contains("FIELDS:"));
+    assert!(k.run("explain cny --recursive").await.contains("metrics"));
+    let out = k.run(&format!("apply -f {root}/testdata/canaries/few-words.yaml")).await;
+    assert!(out.starts_with("canary.canary-keeper.dev/") && out.ends_with(" created\n"), "{out}");
+    let table = k.run("get cny").await;
+    assert!(table.starts_with("NAME"), "{table}");
+    assert_eq!(table.lines().count(), 2, "{table}");
+}

@@ -60,6 +60,7 @@ mod api_alone {
         custom::custom_resources_are_served_like_built_in_ones,
         custom::custom_kinds_are_explained,
         custom::custom_objects_are_checked,
+        custom::a_canary_is_explained_and_taken,
     );
 }
 

@@ -76,9 +76,16 @@ pub(super) fn faults(resource: &ResourceType, new: &Value, old: Option<&Value>, 
             errors.extend(validate::faults(schema, new, old, ""));
         }
         replicas(resource, new, status, &mut errors);
-        errors.extend(embedded::faults(schema, new));
+        if !status {
+            errors.extend(embedded::faults(schema, new));
+        }
         if old.is_none_or(|old| structural::list_faults(schema, old).is_empty()) {
             errors.extend(structural::list_faults(schema, new));
+        }
+        if errors.iter().any(FieldError::hides_more) && schema.has_rules() {
+            let why = "some validation rules were not checked because the object was invalid; correct the existing \
+                       errors to complete validation";
+            errors.push(FieldError::invalid(FieldError::ROOT, Value::Null, why));
         }
     }
     errors

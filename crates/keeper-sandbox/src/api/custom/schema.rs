@@ -44,6 +44,9 @@ pub(crate) struct Schema {
     pub(super) embedded: bool,
     #[serde(rename = "x-kubernetes-int-or-string")]
     pub(super) int_or_string: bool,
+    /// In CEL: known to be there, never evaluated.
+    #[serde(rename = "x-kubernetes-validations")]
+    pub(super) rules: Vec<Value>,
     #[serde(rename = "x-kubernetes-list-type")]
     pub(super) list_type: Option<String>,
     #[serde(rename = "x-kubernetes-list-map-keys")]
@@ -86,6 +89,15 @@ impl Schema {
             "" => Vec::new(),
             kind => vec![kind],
         }
+    }
+
+    /// Whether there are rules in CEL anywhere.
+    pub(super) fn has_rules(&self) -> bool {
+        let like = match &self.additional_properties {
+            Some(Additional::Like(like)) => Some(&**like),
+            _ => None,
+        };
+        !self.rules.is_empty() || self.properties.values().chain(self.items.as_deref()).chain(like).any(Self::has_rules)
     }
 
     /// The schema of a property, named or not.

@@ -165,6 +165,33 @@ pub(crate) fn faults() -> Script {
     ended(script)
 }
 
+/// Rules in CEL, which hold here: what else is said when the schema has a fault already.
+pub(crate) fn rules() -> Script {
+    let spec = json!({ "type": "object", "required": ["a"], "properties": {
+        "a": { "type": "integer", "maximum": 5, "x-kubernetes-validations": [{ "rule": "self >= 0" }] },
+        "b": { "type": "string", "maxLength": 3, "pattern": "^x" },
+        "c": { "type": "string", "enum": ["one"] },
+    }, "x-kubernetes-validations": [{ "rule": "!has(self.b) || self.a > 0", "message": "b wants a" }] });
+    let mut script = started("custom-rules", spec);
+    for spec in [
+        json!({ "a": 1, "b": "x" }),
+        json!({}),
+        json!({ "a": "text" }),
+        json!({ "a": 6 }),
+        json!({ "a": 1, "b": "xxxx" }),
+        json!({ "a": 1, "b": "y" }),
+        json!({ "a": 1, "c": "two" }),
+    ] {
+        script.post(path("things?dryRun=All"), thing("t", spec));
+    }
+    script.post(path("things"), thing("t", json!({ "a": 1 })));
+    script.patch(path("things/t"), MERGE, json!({ "spec": { "c": "two" } }));
+    script.patch(path("things/t/status"), MERGE, json!({ "status": { "count": "text" } }));
+    script.patch(path("things/t/status"), MERGE, json!({ "status": { "count": -1 } }));
+    script.patch(path("things/t/status"), MERGE, json!({ "status": { "count": 1 } }));
+    ended(script)
+}
+
 /// Pruning, defaults and nulls.
 pub(crate) fn conforming() -> Script {
     let spec = json!({ "type": "object", "default": {}, "properties": {

@@ -41,6 +41,7 @@ pub(crate) fn all() -> Vec<Script> {
         validation::others(),
         validation::creates(),
         custom::faults(),
+        custom::rules(),
         custom::conforming(),
         custom::objects(),
         custom::ratcheting(),
