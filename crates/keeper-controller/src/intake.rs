@@ -9,6 +9,7 @@ use crate::observe;
 use crate::records;
 use crate::view::{View, deployment_name};
 use keeper_alertmanager::{Alert, LabelMatcher, Matched, Relevance, Target, WebhookError, judge, parse};
+use keeper_api::Defaults;
 use keeper_rollout::{ALERTS_LIMIT, Record, Run, Stored, StoredAlert};
 use kube::ResourceExt;
 use kube::api::DynamicObject;
@@ -102,12 +103,13 @@ impl AlertIntake {
         if scopes.is_empty() {
             scopes.push(None);
         }
+        let defaults = &self.shared.settings.defaults;
         let mut all = Vec::new();
         for (scope, view) in scopes.into_iter().zip(views) {
             let records = self.shared.cluster.records(scope).await?;
-            all.extend(records.into_iter().filter_map(|record| live(view, Arc::new(record))));
+            all.extend(records.into_iter().filter_map(|record| live(view, defaults, Arc::new(record))));
             let canaries = self.shared.cluster.canaries(scope).await?;
-            all.extend(canaries.into_iter().filter_map(|canary| live_canary(view, canary)));
+            all.extend(canaries.into_iter().filter_map(|canary| live_canary(view, defaults, canary)));
         }
         let live = Arc::new(all);
         *listed = Some(Listed { asked, live: Arc::clone(&live) });
@@ -189,7 +191,7 @@ fn about(matched: &Matched) -> String {
 }
 
 /// The run in a record, and whom alerts about it would name.
-fn live(view: &View, record: Arc<DynamicObject>) -> Option<Live> {
+fn live(view: &View, defaults: &Defaults, record: Arc<DynamicObject>) -> Option<Live> {
     let Stored::Readable(stored) = records::read(Some(&record)) else { return None };
     let run = stored.state.run()?.clone();
     let namespace = record.namespace()?;
@@ -207,14 +209,14 @@ fn live(view: &View, record: Arc<DynamicObject>) -> Option<Live> {
         canary_pod: canary_name(&workload),
         canary_created: created,
         production_pods: pods.iter().map(|pod| pod.name_any()).collect(),
-        own_matchers: matchers(&workload),
+        own_matchers: matchers(&workload, defaults),
         namespace,
     };
     Some(Live { record, run, targets: vec![target], prefix: None })
 }
 
 /// The same for a Canary. Its canary's pods have names of their own, and there may be several, one after the other.
-fn live_canary(view: &View, mut canary: DynamicObject) -> Option<Live> {
+fn live_canary(view: &View, defaults: &Defaults, mut canary: DynamicObject) -> Option<Live> {
     crate::kind::note(&mut canary, &Subject::Canary.resource());
     let Stored::Readable(stored) = records::read(Some(&canary)) else { return None };
     let run = stored.state.run()?.clone();
@@ -240,7 +242,7 @@ fn live_canary(view: &View, mut canary: DynamicObject) -> Option<Live> {
         canary_pod: String::new(),
         canary_created: began,
         production_pods: pods.iter().map(|pod| pod.name_any()).collect(),
-        own_matchers: canary_matchers(&canary),
+        own_matchers: canary_matchers(&canary, defaults),
         namespace,
     };
     let mut targets: Vec<Target> =
@@ -271,14 +273,14 @@ impl Live {
     }
 }
 
-fn canary_matchers(canary: &DynamicObject) -> Vec<LabelMatcher> {
-    let wish = keeper_api::canary::read(&as_json(canary), &keeper_api::Defaults::default());
+fn canary_matchers(canary: &DynamicObject, defaults: &Defaults) -> Vec<LabelMatcher> {
+    let wish = keeper_api::canary::read(&as_json(canary), defaults);
     parsed(&wish.map_or(Vec::new(), |wish| wish.alert_matchers))
 }
 
 /// The workload's own matchers; where they can't be read, its plan is invalid and the run about to end.
-fn matchers(workload: &DynamicObject) -> Vec<LabelMatcher> {
-    let wish = keeper_api::read(&as_json(workload), &keeper_api::Defaults::default());
+fn matchers(workload: &DynamicObject, defaults: &Defaults) -> Vec<LabelMatcher> {
+    let wish = keeper_api::read(&as_json(workload), defaults);
     parsed(&wish.map_or(Vec::new(), |wish| wish.alert_matchers))
 }
 

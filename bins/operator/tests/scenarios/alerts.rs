@@ -1,7 +1,7 @@
 //! Alerts as the only signal: which ones end a canary, and that none is lost.
 
 use crate::canary_watch::CanaryWatch;
-use crate::world::{Start, World, accusation, kill, not_run, on_path, pods, promotions};
+use crate::world::{Start, World, accusation, kill, not_run, on_path, pods, promotions, webhook};
 use jiff::{SignedDuration, Timestamp};
 use keeper_sandbox::faults::{Fault, FaultHandle, HookPoint, Matcher, When};
 use kube::ResourceExt;
@@ -81,6 +81,27 @@ async fn an_alert_about_the_canary_or_its_service_ends_the_canary() {
     assert!(named("alert PodErrors names the canary pod"), "{told:?}");
     assert!(named("about the service: service=shop"), "{told:?}");
     assert!(named("no namespace label"), "{told:?}");
+}
+
+/// What says which alerts count is read as the reconcile reads it, with the templates that the checks beside it name.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_fits_the_owners_matchers_counts_beside_checks_that_are_written_once() {
+    let templates = tempfile::tempdir().unwrap();
+    let check = "check: {kind: latencyShare, bound: 1s, observeOnly: true}";
+    std::fs::write(templates.path().join("slow.yaml"), check).unwrap();
+    let start = Start::default().flag("--check-templates").flag(templates.path().to_str().unwrap());
+    let annotations = [
+        LONG[0],
+        ("canary-keeper.dev/checks", "- template: slow"),
+        ("canary-keeper.dev/alert-matchers", "{team=\"payments\"}"),
+    ];
+    let (world, old) = begin(start, &annotations).await;
+    let (new, _) = incubate(&world, "2").await;
+    let alert = |team: &str| webhook("firing", &json!({ "alertname": "Late", "team": team }), Timestamp::now());
+    assert_eq!(world.post_alerts(alert("search")).await, 200);
+    assert_eq!(stored(&world).await, 0);
+    assert_eq!(world.post_alerts(alert("payments")).await, 200);
+    world.until_rejected(&new, &old).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
