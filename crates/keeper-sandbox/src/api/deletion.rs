@@ -353,7 +353,9 @@ fn mark_deleted(resource: &ResourceType, old: &Value, new: &mut Value, grace: i6
     if !resource.is("", "namespaces") {
         set_meta(new, "deletionGracePeriodSeconds", json!(grace));
     }
-    if let Some(generation) = object::number(old, "/metadata/generation") {
+    if let Some(generation) = object::number(old, "/metadata/generation")
+        && !object::is_being_deleted(old)
+    {
         set_meta(new, "generation", json!(generation + 1));
     }
     if resource.is("", "namespaces") {

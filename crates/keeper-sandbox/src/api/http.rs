@@ -27,6 +27,10 @@ use super::{Server, body, discovery, list, openapi, pod_streams};
 /// A request body may have this many bytes; the real server's limit.
 const MAX_BODY: usize = 3 * 1024 * 1024;
 
+/// Events of a watch that wait for its connection. Beside them a client that does not read costs what the connection's own
+/// buffers hold.
+const UNREAD_EVENTS: usize = 16;
+
 /// What a request ends in.
 enum Answer {
     Json(u16, Value),
@@ -119,7 +123,23 @@ fn no_such_page(path: &str) -> Result<Answer, Status> {
     if path.starts_with("/api/") || path.starts_with("/apis/") && path.trim_matches('/').split('/').count() > 3 {
         return Err(Status::no_such_path());
     }
-    Ok(Answer::Text(404, "404 page not found\n"))
+    Ok(Answer::Text(404, NO_PAGE))
+}
+
+const NO_PAGE: &str = "404 page not found\n";
+
+/// The refusal of what a real server has and this one leaves out on purpose.
+fn left_out(group: &str) -> Option<Status> {
+    let why = match group {
+        "authorization.k8s.io" | "rbac.authorization.k8s.io" => {
+            "access control is not part of the sandbox: everyone may do everything"
+        }
+        "admissionregistration.k8s.io" => {
+            "admission is not part of the sandbox: no webhook and no policy is asked about a write"
+        }
+        _ => return None,
+    };
+    Some(Status::new(501, "", why))
 }
 
 fn answer_resource(
@@ -130,11 +150,14 @@ fn answer_resource(
     body: &Bytes,
     now: Timestamp,
 ) -> Result<Answer, Status> {
+    if let Some(refused) = left_out(&path.group) {
+        return Err(refused);
+    }
     let mut cluster = server.cluster();
     let Some(resource) = cluster.resources.find(&path.group, &path.version, &path.plural) else {
         // Of groups that nobody knows even less is said.
         let known = cluster.resources.iter().any(|r| r.group == path.group && (!r.custom || r.version == path.version));
-        return if known { Err(Status::no_such_path()) } else { Ok(Answer::Text(404, "404 page not found\n")) };
+        return if known { Err(Status::no_such_path()) } else { Ok(Answer::Text(404, NO_PAGE)) };
     };
     let misplaced = resource.namespaced == path.namespace.is_empty() && !(path.name.is_empty() && resource.namespaced);
     let known = path.subresource.is_empty() || resource.subresources().contains(&path.subresource.as_str());
@@ -311,7 +334,7 @@ fn respond(server: &Arc<Server>, parts: &Parts, answer: Answer) -> Response {
         }
         Answer::Bytes(media, bytes) => build(200, media, Body::from(bytes)),
         Answer::Watch(watch) => {
-            let (to, from) = mpsc::channel(64);
+            let (to, from) = mpsc::channel(UNREAD_EVENTS);
             let versions = Arc::clone(server);
             let version = move || versions.cluster().store.version();
             let stop = server.stop.child_token();

@@ -51,7 +51,7 @@ pub(crate) struct TooOld {
 pub(crate) type Live = broadcast::Receiver<Arc<Change>>;
 
 /// How many changes a watcher may be behind before it is closed.
-const WATCH_BACKLOG: usize = 1024;
+pub(crate) const WATCH_BACKLOG: usize = 1024;
 
 impl Store {
     /// Keeps at most `history_limit` changes per resource.

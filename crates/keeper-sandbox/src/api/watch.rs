@@ -18,7 +18,7 @@ use super::request::{Form, Query};
 use super::resources::ResourceType;
 use super::selector::Selection;
 use super::status::{FieldError, Status};
-use super::store::{Change, TooOld};
+use super::store::{Change, TooOld, WATCH_BACKLOG};
 use super::{convert, object};
 
 /// A watch as asked for, with what it has to tell first.
@@ -39,6 +39,9 @@ pub(crate) struct Watch {
 
 /// How long a watch without a timeout of its own lasts.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// How often it is looked whether a client that takes nothing is too far behind.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 impl Watch {
     /// Opens a watch. Must happen under the same lock as the reads it continues.
@@ -157,7 +160,7 @@ impl Watch {
         version: impl Fn() -> u64 + Send,
     ) {
         for event in std::mem::take(&mut self.first) {
-            if to.send(line(&event)).await.is_err() {
+            if !self.hand_on(&event, &to, &stop).await {
                 return;
             }
         }
@@ -173,12 +176,12 @@ impl Watch {
                 _ = ticks.tick(), if self.bookmarks => {
                     // Every change up to this version is already in the channel: it is sent before the mark.
                     let version = version();
-                    if !self.catch_up(&to).await {
+                    if !self.catch_up(&to, &stop).await {
                         return;
                     }
                     self.seen = self.seen.max(version);
                     let mark = self.bookmark(false, Timestamp::now());
-                    if to.send(line(&mark)).await.is_err() {
+                    if !self.hand_on(&mark, &to, &stop).await {
                         return;
                     }
                     continue;
@@ -187,7 +190,7 @@ impl Watch {
             };
             match change {
                 Ok(change) => {
-                    if !self.tell(&change, &to).await {
+                    if !self.tell(&change, &to, &stop).await {
                         return;
                     }
                 }
@@ -197,11 +200,11 @@ impl Watch {
         }
     }
 
-    async fn catch_up(&mut self, to: &mpsc::Sender<Bytes>) -> bool {
+    async fn catch_up(&mut self, to: &mpsc::Sender<Bytes>, stop: &CancellationToken) -> bool {
         loop {
             match self.changes.try_recv() {
                 Ok(change) => {
-                    if !self.tell(&change, to).await {
+                    if !self.tell(&change, to, stop).await {
                         return false;
                     }
                 }
@@ -213,10 +216,26 @@ impl Watch {
         }
     }
 
-    async fn tell(&mut self, change: &Change, to: &mpsc::Sender<Bytes>) -> bool {
+    async fn tell(&mut self, change: &Change, to: &mpsc::Sender<Bytes>, stop: &CancellationToken) -> bool {
         match self.event(change, Timestamp::now()) {
-            Some(event) => to.send(line(&event)).await.is_ok(),
+            Some(event) => self.hand_on(&event, to, stop).await,
             None => true,
+        }
+    }
+
+    /// Gives the client an event when it takes one. One that takes none while the changes pile up is given up: what it has
+    /// not read is then the little that is on its way, and the connection ends behind it.
+    async fn hand_on(&self, event: &Value, to: &mpsc::Sender<Bytes>, stop: &CancellationToken) -> bool {
+        loop {
+            tokio::select! {
+                place = to.reserve() => return place.map(|place| place.send(line(event))).is_ok(),
+                () = stop.cancelled() => return false,
+                () = tokio::time::sleep(LOOK_EVERY) => {
+                    if self.changes.len() > WATCH_BACKLOG || Instant::now() > self.deadline {
+                        return false;
+                    }
+                }
+            }
         }
     }
 }

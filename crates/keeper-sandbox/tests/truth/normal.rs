@@ -31,6 +31,9 @@ impl Symbols {
         self.object(&mut body);
         let mut headers = answer.headers.clone();
         exceptions::headers(&mut headers);
+        if code == 0 {
+            headers.clear();
+        }
         json!({ "code": code, "headers": headers, "body": body })
     }
 

@@ -19,18 +19,20 @@ pub(crate) struct Step {
     pub(crate) media: &'static str,
     pub(crate) body: String,
     /// Under which name later steps refer to the answer.
-    pub(crate) save: Option<&'static str>,
+    pub(crate) save: Option<String>,
     /// For a watch: read this many events, then hang up.
     pub(crate) events: Option<usize>,
     /// Not compared before the controllers have seen the object: `observedGeneration` is its generation.
     pub(crate) settled: bool,
     /// Asked again until the answer has this code.
     pub(crate) until: Option<u16>,
+    /// Asked again until the answer has (`true`) or has not something at this JSON pointer.
+    pub(crate) until_there: Option<(&'static str, bool)>,
 }
 
 impl Step {
-    pub(crate) fn save(&mut self, name: &'static str) -> &mut Self {
-        self.save = Some(name);
+    pub(crate) fn save(&mut self, name: &str) -> &mut Self {
+        self.save = Some(name.to_owned());
         self
     }
 
@@ -46,6 +48,16 @@ impl Step {
 
     pub(crate) fn until(&mut self, code: u16) -> &mut Self {
         self.until = Some(code);
+        self
+    }
+
+    pub(crate) fn until_there(&mut self, pointer: &'static str) -> &mut Self {
+        self.until_there = Some((pointer, true));
+        self
+    }
+
+    pub(crate) fn until_absent(&mut self, pointer: &'static str) -> &mut Self {
+        self.until_there = Some((pointer, false));
         self
     }
 }
@@ -79,6 +91,7 @@ impl Script {
             events: None,
             settled: false,
             until: None,
+            until_there: None,
         });
         self.steps.last_mut().unwrap()
     }

@@ -86,7 +86,7 @@ impl Asked {
         let mut answers = Vec::new();
         for step in &script.steps {
             let answer = self.patiently(step, &namespace, &saved).await;
-            if let Some(name) = step.save {
+            if let Some(name) = step.save.as_deref() {
                 saved.insert(name, answer.body.clone());
             }
             answers.push(answer);
@@ -107,7 +107,9 @@ impl Asked {
             let seen = of("/status/observedGeneration") == of("/metadata/generation") && answer.body == before;
             // A server that refuses a body in the midst of it may be gone before its answer is read.
             let cut_off = answer.code == 0 && step.body.len() > LARGE;
-            let done = (!step.settled || seen) && step.until.is_none_or(|code| code == answer.code) && !cut_off;
+            let there = step.until_there.is_none_or(|(pointer, wanted)| of(pointer).is_some() == wanted);
+            let until = there && step.until.is_none_or(|code| code == answer.code);
+            let done = (!step.settled || seen) && until && !cut_off;
             if done || tokio::time::Instant::now() > end {
                 return answer;
             }

@@ -1,13 +1,16 @@
 //! All scripts.
 
+mod collected;
 mod containers;
 mod custom;
 mod deletion;
 mod every;
 mod garbage;
 mod lists;
+mod not_part;
 mod patches;
 mod pods;
+mod recorded;
 mod scale;
 mod validation;
 
@@ -51,6 +54,9 @@ pub(crate) fn all() -> Vec<Script> {
         garbage::bodies(),
         garbage::paths(),
         garbage::queries(),
+        collected::script(),
+        recorded::demo(),
+        not_part::script(),
     ]);
     all
 }
