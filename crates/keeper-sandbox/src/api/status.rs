@@ -157,8 +157,12 @@ impl Status {
 
 /// The faults of an object in one line. The same one found twice is two causes and said once, as on the real server.
 fn listed(errors: &[FieldError]) -> String {
-    let mut listed: Vec<String> = errors.iter().map(FieldError::to_string).collect();
-    listed.dedup();
+    let mut listed: Vec<String> = Vec::new();
+    for text in errors.iter().map(FieldError::to_string) {
+        if !listed.contains(&text) {
+            listed.push(text);
+        }
+    }
     match listed.as_slice() {
         [only] => only.clone(),
         many => format!("[{}]", many.join(", ")),

@@ -49,6 +49,26 @@ pub(super) fn metadata(metadata: &Field<'_>, faults: &mut Faults) {
     finalizers(&metadata.at("finalizers"), faults);
 }
 
+/// The metadata of an update: the real server's common rules look at most of it twice, and those of most kinds once or
+/// twice more; each names what it finds.
+pub(super) fn updated(resource: &ResourceType, metadata: &Field<'_>, faults: &mut Faults) {
+    let (times, with_finalizers) = match (resource.group.as_str(), resource.plural.as_str()) {
+        (_, "events") | ("policy", "poddisruptionbudgets") => (2, false),
+        ("coordination.k8s.io", "leases") => (3, false),
+        ("", "configmaps" | "secrets" | "serviceaccounts" | "endpoints" | "persistentvolumeclaims")
+        | ("batch", "jobs") => (4, true),
+        _ => (3, true),
+    };
+    for round in 0..times {
+        labels(&metadata.at("labels"), faults);
+        annotations(&metadata.at("annotations"), faults);
+        owners(&metadata.at("ownerReferences"), faults);
+        if with_finalizers && round > 1 {
+            finalizers(&metadata.at("finalizers"), faults);
+        }
+    }
+}
+
 /// Labels, of an object or wanted by a selector.
 pub(super) fn labels(labels: &Field<'_>, faults: &mut Faults) {
     for (key, value) in labels.entries() {

@@ -33,7 +33,11 @@ pub(crate) fn faults(resource: &ResourceType, new: &Value, old: Option<&Value>) 
             definition_name(new, &mut faults);
         }
     }
-    metadata::metadata(&about, &mut faults);
+    if old.is_none() || resource.custom {
+        metadata::metadata(&about, &mut faults);
+    } else {
+        metadata::updated(resource, &about, &mut faults);
+    }
     metadata::added_finalizers(new, old, &mut faults);
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "pods") => pods::pod(new, old, &mut faults),

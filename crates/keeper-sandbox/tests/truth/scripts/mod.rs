@@ -7,6 +7,7 @@ mod deletion;
 mod every;
 mod garbage;
 mod lists;
+mod metadata;
 mod not_part;
 mod patches;
 mod pods;
@@ -57,6 +58,7 @@ pub(crate) fn all() -> Vec<Script> {
         collected::script(),
         recorded::demo(),
         not_part::script(),
+        metadata::updates(),
     ]);
     all
 }
