@@ -96,15 +96,26 @@ impl Api {
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str, media: &str, body: impl Into<reqwest::Body>) -> Answer {
+        self.try_send(method, path, media, body).await.unwrap()
+    }
+
+    /// As [`Self::send`], for what a server may hang up on.
+    pub(crate) async fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        media: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> reqwest::Result<Answer> {
         let request = self
             .http
             .request(method.parse().unwrap(), format!("{}{path}", self.url))
             .header("content-type", media)
             .body(body);
-        let response = request.send().await.unwrap();
+        let response = request.send().await?;
         let code = response.status().as_u16();
-        let text = response.text().await.unwrap();
-        Answer { code, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+        let text = response.text().await?;
+        Ok(Answer { code, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
