@@ -7,6 +7,10 @@
 //! 3. `carry_out` (writes): one order after the other, each one request with a precondition.
 //! 4. `show` (writes): an Event and display-only annotations. Nothing is ever read back from them.
 //!
+//! A rollout is asked for in one of two ways, and reconciled in one: by annotations of a workload, whose canary is a pod
+//! and whose record is a ConfigMap; or by a `Canary`, whose canary is a Deployment and whose record is its own status.
+//! Canaries are looked for as long as the controller runs, whether the kind is served yet or not.
+//!
 //! DeploymentConfigs are watched beside Deployments where they are served, and may be seen, when the controller starts; a
 //! kind that appears later is watched from the next start on.
 //!

@@ -11,13 +11,24 @@ use std::time::{Duration, Instant};
 /// How many releases run side by side: they mostly wait.
 const AT_ONCE: usize = 6;
 
+/// How much later a late request lands: after the next attempt, within the incubation.
+const LATE: Duration = Duration::from_millis(1500);
+
 /// What happens at one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Strike {
     /// It is carried out, and the operator dies before it has the answer.
     Killed,
+    /// The operator dies, a new one starts, and only then the request is carried out.
+    KilledAndLate,
     /// It is carried out, and the operator gets no answer.
     ReplyLost,
+}
+
+impl Strike {
+    fn kills(self) -> bool {
+        matches!(self, Self::Killed | Self::KilledAndLate)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +47,11 @@ async fn a_good_canary_ends_the_same_wherever_the_operator_dies() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_creation_ends_the_same_wherever_the_operator_dies() {
     sweep(Release::First, Strike::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_canary_ends_the_same_when_a_dead_operators_request_lands_late() {
+    sweep(Release::Good, Strike::KilledAndLate).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +86,7 @@ async fn run(release: Release, strike: Strike, nth: u64) -> (bool, usize) {
         produce(&world, "shop", &old, 2).await;
         world.revision().await
     };
-    let struck = arm(&world, strike, nth);
+    let (struck, landed) = arm(&world, strike, nth);
     world.start_operator();
     world.operator_ready().await;
     let good = release != Release::Bad;
@@ -86,8 +102,11 @@ async fn run(release: Release, strike: Strike, nth: u64) -> (bool, usize) {
         (phase == "Settled" || phase == "Rejected") && world.canaries().await.is_empty()
     };
     until(&world, "it is struck, or over", async || is_struck() || is_over().await).await;
-    if is_struck() && strike == Strike::Killed {
+    if is_struck() && strike.kills() {
         world.start_operator();
+    }
+    if is_struck() && strike == Strike::KilledAndLate {
+        until(&world, "the late request lands", async || landed.load(Ordering::SeqCst)).await;
     }
     let status = if good {
         until(&world, "it is promoted", async || condition(&world, "shop", "Promoted").await == "True").await;
@@ -108,7 +127,8 @@ async fn run(release: Release, strike: Strike, nth: u64) -> (bool, usize) {
     let accepted = promotions(&requests).iter().filter(|request| request.code == 200).count();
     assert!(accepted <= usize::from(good), "{accepted} promotions\n{report}");
     // One whose answer was lost is not counted.
-    assert!(trials(&requests).len() <= usize::from(!is_first), "canaries\n{report}");
+    let most = if strike == Strike::KilledAndLate { 2 } else { 1 };
+    assert!(trials(&requests).len() <= if is_first { 0 } else { most }, "canaries\n{report}");
     (is_struck(), requests.iter().filter(|request| request.is_write()).count())
 }
 
@@ -122,23 +142,30 @@ async fn until(world: &World, what: &str, mut holds: impl AsyncFnMut() -> bool) 
     }
 }
 
-/// Whether the strike fell.
-fn arm(world: &World, strike: Strike, nth: u64) -> Arc<AtomicBool> {
-    let struck = Arc::<AtomicBool>::default();
+/// Whether the strike fell, and whether what was late has landed.
+fn arm(world: &World, strike: Strike, nth: u64) -> (Arc<AtomicBool>, Arc<AtomicBool>) {
+    let (struck, landed) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
     if nth == 0 {
-        return struck;
+        return (struck, landed);
     }
     let all = Matcher::any().verb("create").verb("update").verb("patch").verb("delete");
     let writes = all.namespace(&world.namespace).writes();
     if strike == Strike::ReplyLost {
         world.faults().add(writes.clone(), When::Nth(nth), Fault::DropReply);
     }
+    let mut point = HookPoint::Committed;
+    if strike == Strike::KilledAndLate {
+        world.faults().add(writes.clone(), When::Nth(nth), Fault::CommitLate(LATE));
+        let landed = Arc::clone(&landed);
+        world.faults().at(writes.clone(), nth, point, move |_| landed.store(true, Ordering::SeqCst));
+        point = HookPoint::Before;
+    }
     let (operator, mark) = (world.operator(), Arc::clone(&struck));
-    world.faults().at(writes, nth, HookPoint::Committed, move |_| {
-        if strike == Strike::Killed {
+    world.faults().at(writes, nth, point, move |_| {
+        if strike.kills() {
             kill(&operator);
         }
         mark.store(true, Ordering::SeqCst);
     });
-    struck
+    (struck, landed)
 }

@@ -186,6 +186,43 @@ mod tests {
     }
 
     #[test]
+    fn production_that_runs_another_image_under_the_same_tag_is_told() {
+        use serde_json::json;
+        let canary = json!({
+            "metadata": {"name": "shop", "namespace": "team", "uid": "u1", "generation": 1},
+            "spec": {"deploymentTemplate": {"metadata": {"name": "shop"}, "spec": {
+                "selector": {"matchLabels": {"app": "shop"}},
+                "template": {
+                    "metadata": {"labels": {"app": "shop"}},
+                    "spec": {"containers": [{"name": "web", "image": "app:good"}, {"name": "side", "image": "side:1"}]},
+                },
+            }}},
+        });
+        let resource = Resource {
+            name: "shop".into(),
+            production: None,
+            canary: None,
+            wish: keeper_api::canary::read(&canary, &keeper_api::Defaults::default()),
+            images: map(&[("side:1", &format!("side@sha256:{}", "a".repeat(64)))]),
+            unresolved: Vec::new(),
+            refused_as: None,
+        };
+        let pod = |web: &str, side: &str| -> Arc<DynamicObject> {
+            let statuses = json!([{"name": "web", "imageID": web}, {"name": "side", "imageID": side}]);
+            let pod = json!({"metadata": {"name": "shop-1"}, "status": {"containerStatuses": statuses}});
+            Arc::new(serde_json::from_value(pod).unwrap())
+        };
+        let mut memory = Memory::default();
+        assert!(differing(&resource, &[pod("x", "y")], &memory).is_empty(), "what wasn't seen isn't compared");
+        memory.judged = Some(("1-1".into(), ids(&pod("sha256:1", "sha256:2"))));
+        assert!(differing(&resource, &[pod("sha256:1", "sha256:3")], &memory).is_empty(), "pinned ones need no look");
+        let told = differing(&resource, &[pod("sha256:1", "sha256:2"), pod("sha256:9", "sha256:2")], &memory);
+        assert_eq!(told.len(), 1);
+        assert!(told.iter().all(|text| text.contains("container web") && text.contains("app:good")), "{told:?}");
+        assert!(differing(&resource, &[pod("", "")], &memory).is_empty(), "a node that says nothing accuses nobody");
+    }
+
+    #[test]
     fn a_digest_is_the_image_wherever_it_comes_from() {
         let digest = |host: &str| format!("{host}/shop@sha256:{}", "a".repeat(64));
         assert!(is_same("app:good", "app:good"));
