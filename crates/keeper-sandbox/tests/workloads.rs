@@ -1,4 +1,5 @@
-//! Workloads on the whole sandbox with fake pods: Deployments, ReplicaSets, EndpointSlices, budgets, garbage collection.
+//! Workloads on the whole sandbox with fake pods: what is seen only while a node runs them, and what `kubectl` makes of it.
+//! What the controllers settle to is in `tests/controllers`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::needless_pass_by_value, reason = "a test may panic")]
 
 mod support;
@@ -6,10 +7,7 @@ mod support;
 use std::time::Duration;
 
 use futures::StreamExt;
-use keeper_sandbox::{
-    Sandbox,
-    node::{Delay, FakeScript},
-};
+use keeper_sandbox::Sandbox;
 use kube::{
     Client,
     api::{DeleteParams, DynamicObject, WatchEvent},
@@ -106,25 +104,6 @@ async fn only_an_ownerless_pod_with_the_hash_is_adopted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pod_that_no_longer_matches_is_released_and_replaced() {
-    let (sandbox, client, _rest) = sandbox().await;
-    create(&deployments(&client), deployment("web", 2, "example.com/app:1")).await;
-    rolled_out(&client, "web").await;
-    let name = running_pods(&client).await[0].metadata.name.clone().unwrap();
-    merge(&pods(&client), &name, json!({"metadata": {"labels": {"app": "quarantine"}}})).await;
-    eventually("the pod is released and replaced", || async {
-        let pod = pods(&client).get(&name).await.unwrap();
-        (pod.metadata.owner_references.unwrap_or_default().is_empty() && running_pods(&client).await.len() == 3)
-            .then_some(())
-    })
-    .await;
-    merge(&pods(&client), &name, json!({"metadata": {"labels": {"app": "web"}}})).await;
-    eventually("taken back, and one is too many", || async { (running_pods(&client).await.len() == 2).then_some(()) })
-        .await;
-    sandbox.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_update_keeps_its_bounds() {
     let (sandbox, client, _rest) = sandbox().await;
     let mut web = deployment("web", 6, "example.com/app:1");
@@ -150,103 +129,6 @@ async fn a_rolling_update_keeps_its_bounds() {
     let images: Vec<String> =
         running_pods(&client).await.iter().map(|pod| text(pod, "/spec/containers/0/image").to_owned()).collect();
     assert_eq!(images, ["example.com/app:2"; 6]);
-    sandbox.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_update_that_does_not_come_up_exceeds_its_deadline_and_costs_little() {
-    let (sandbox, client, _rest) = sandbox().await;
-    let mut web = deployment("web", 4, "example.com/app:1");
-    web["spec"]["progressDeadlineSeconds"] = json!(1);
-    create(&deployments(&client), web).await;
-    rolled_out(&client, "web").await;
-    sandbox
-        .node()
-        .script_image("example.com/app:bad", FakeScript { ready_after: Some(Delay::Never), ..FakeScript::default() });
-    merge(&deployments(&client), "web", set_image("example.com/app:bad")).await;
-    let web = eventually("the deadline is exceeded", || async {
-        let web = deployments(&client).get("web").await.unwrap();
-        let exceeded = condition(&web, "Progressing", "reason") == "ProgressDeadlineExceeded";
-        // The deadline is a second: it can pass before the one pod that may be missing is gone.
-        (exceeded && int(&web, "/status/availableReplicas") == 3).then_some(web)
-    })
-    .await;
-    assert_eq!(condition(&web, "Progressing", "status"), "False");
-    assert_eq!(condition(&web, "Available", "status"), "True", "a quarter may be missing");
-    merge(&deployments(&client), "web", set_image("example.com/app:1")).await;
-    rolled_out(&client, "web").await;
-    sandbox.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_undo_puts_back_template_and_annotations_and_leaves_labels() {
-    let (sandbox, client, _rest) = sandbox().await;
-    create(&deployments(&client), deployment("web", 2, "example.com/app:1")).await;
-    rolled_out(&client, "web").await;
-    let mut change = set_image("example.com/app:2");
-    change["metadata"] = json!({"annotations": {"note": "changed"}, "labels": {"run": "7"}});
-    merge(&deployments(&client), "web", change).await;
-    rolled_out(&client, "web").await;
-
-    // What `kubectl rollout undo` sends: template and annotations of the ReplicaSet, the bookkeeping ones left as they are.
-    let old = list(&sets(&client))
-        .await
-        .into_iter()
-        .find(|set| text(set, "/spec/template/spec/containers/0/image").ends_with(":1"));
-    let old = old.unwrap();
-    let mut template = old.data["spec"]["template"].clone();
-    template["metadata"]["labels"].as_object_mut().unwrap().remove("pod-template-hash");
-    let web = deployments(&client).get("web").await.unwrap();
-    let revision = "deployment.kubernetes.io/revision";
-    let mut annotations = old.metadata.annotations.clone().unwrap();
-    annotations.retain(|name, _| !name.starts_with("deployment.kubernetes.io/"));
-    annotations.insert(revision.to_owned(), web.metadata.annotations.unwrap()[revision].clone());
-    let patch: json_patch::Patch = serde_json::from_value(json!([
-        {"op": "replace", "path": "/spec/template", "value": template},
-        {"op": "replace", "path": "/metadata/annotations", "value": annotations},
-    ]))
-    .unwrap();
-    deployments(&client).patch("web", &Default::default(), &kube::api::Patch::Json::<()>(patch)).await.unwrap();
-
-    rolled_out(&client, "web").await;
-    let web = eventually("the old ReplicaSet has the newest number", || async {
-        let web = deployments(&client).get("web").await.unwrap();
-        (web.metadata.annotations.as_ref().unwrap()[revision] == "3").then_some(web)
-    })
-    .await;
-    assert_eq!(text(&web, "/spec/template/spec/containers/0/image"), "example.com/app:1");
-    assert_eq!(web.metadata.annotations.as_ref().unwrap()["note"], "example.com/app:1");
-    assert_eq!(web.metadata.labels.as_ref().unwrap()["run"], "7", "labels stay");
-    let again = sets(&client).get(old.metadata.name.as_deref().unwrap()).await.unwrap();
-    let annotations = again.metadata.annotations.unwrap();
-    assert_eq!(
-        (annotations[revision].as_str(), annotations["deployment.kubernetes.io/revision-history"].as_str()),
-        ("3", "1")
-    );
-    assert_eq!(list(&sets(&client)).await.len(), 2, "no third ReplicaSet");
-    sandbox.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_paused_deployment_scales_and_does_not_roll() {
-    let (sandbox, client, _rest) = sandbox().await;
-    create(&deployments(&client), deployment("web", 2, "example.com/app:1")).await;
-    rolled_out(&client, "web").await;
-    merge(&deployments(&client), "web", json!({"spec": {"paused": true}})).await;
-    let mut change = set_image("example.com/app:2");
-    change["spec"]["replicas"] = json!(3);
-    merge(&deployments(&client), "web", change).await;
-    eventually("scaled", || async { (running_pods(&client).await.len() == 3).then_some(()) }).await;
-    let web = eventually("told so", || async {
-        let web = deployments(&client).get("web").await.unwrap();
-        (condition(&web, "Progressing", "reason") == "DeploymentPaused").then_some(web)
-    })
-    .await;
-    assert_eq!(condition(&web, "Progressing", "status"), "Unknown");
-    assert_eq!(list(&sets(&client)).await.len(), 1, "no ReplicaSet for the new template yet");
-    merge(&deployments(&client), "web", json!({"spec": {"paused": false}})).await;
-    rolled_out(&client, "web").await;
-    assert_eq!(list(&sets(&client)).await.len(), 2);
     sandbox.stop().await;
 }
 
@@ -365,28 +247,6 @@ async fn what_has_no_owner_left_is_collected() {
     })
     .await;
     assert!(maps.get_opt("free").await.unwrap().is_some());
-    sandbox.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_orphaning_deletion_leaves_the_pods() {
-    let (sandbox, client, _rest) = sandbox().await;
-    create(&deployments(&client), deployment("web", 2, "example.com/app:1")).await;
-    rolled_out(&client, "web").await;
-    let params =
-        DeleteParams { propagation_policy: Some(kube::api::PropagationPolicy::Orphan), ..DeleteParams::default() };
-    deployments(&client).delete("web", &params).await.unwrap();
-    eventually("the Deployment is gone", || async {
-        deployments(&client).get_opt("web").await.unwrap().is_none().then_some(())
-    })
-    .await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let set = list(&sets(&client)).await.remove(0);
-    assert!(set.metadata.owner_references.unwrap_or_default().is_empty());
-    assert_eq!(running_pods(&client).await.len(), 2);
-    create(&deployments(&client), deployment("web", 2, "example.com/app:1")).await;
-    rolled_out(&client, "web").await;
-    assert_eq!(list(&sets(&client)).await.len(), 1, "a new Deployment adopts the ReplicaSet");
     sandbox.stop().await;
 }
 
