@@ -5,13 +5,12 @@ use crate::providers;
 use crate::signals::Signals;
 use crate::templates;
 use keeper_api::Defaults;
-use keeper_controller::{AlertIntake, Controller, IntakeError, Settings};
+use keeper_controller::{AlertIntake, Controller, IntakeError, Settings, connect};
 use keeper_image::{Credentials, RegistryClient, RegistryConfig, TagWatcher};
 use keeper_rollout::Plan;
 use keeper_serve::{
     AdminPort, Admitted, Answer, Answering, AuthOptions, Authenticator, Door, Limits, Receive, Tls, TlsFiles,
 };
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use miette::{Context, IntoDiagnostic, Result};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
@@ -20,8 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 /// What the API server knows us by.
 const USER_AGENT: &str = concat!("canary-keeper/", env!("CARGO_PKG_VERSION"));
-/// How long the API server may be silent.
-const SILENCE: Duration = Duration::from_secs(100);
 /// How long a reconcile under way may take to finish after a stop.
 const LAST_MOMENT: Duration = Duration::from_secs(4);
 
@@ -37,7 +34,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     .into_diagnostic()?;
     let tls = tls(&args)?;
     let signals = Signals { prometheus: providers::prometheus(&args)? };
-    let client = client(&args).await?;
+    let client = connect(args.kubeconfig.as_deref(), USER_AGENT).await.into_diagnostic()?;
     let tags = TagWatcher::new(Arc::new(registry(&args)?), args.registry_interval);
 
     let mut metrics = Registry::with_prefix("canary_keeper");
@@ -53,10 +50,12 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let alerts_listener = keeper_serve::listen(args.alerts_listen).await.into_diagnostic()?;
     let admin_listener = keeper_serve::listen(args.admin_listen).await.into_diagnostic()?;
     tracing::info!(alerts = %args.alerts_listen, admin = %args.admin_listen, "operator {} starts", env!("CARGO_PKG_VERSION"));
+    // A door that does not open ends the program: it must not look as if it listened.
+    let door = async { door.serve(alerts_listener, stop.clone()).await.inspect_err(|_| stop.cancel()) };
     let (served, (), ()) = tokio::join!(
-        door.serve(alerts_listener, stop.clone()),
+        door,
         admin.serve(admin_listener, Limits::default(), stop.clone()),
-        run_until(&controller, stop),
+        run_until(&controller, stop.clone()),
     );
     tracing::info!("operator stopped");
     served.into_diagnostic()
@@ -78,22 +77,6 @@ async fn run_until(controller: &Controller, stop: CancellationToken) {
 fn tls(args: &Args) -> Result<Option<Tls>> {
     let (Some(certificate), Some(key)) = (args.tls_certificate.clone(), args.tls_key.clone()) else { return Ok(None) };
     Tls::open(TlsFiles { certificate, key, client_ca: args.client_ca.clone() }).map(Some).into_diagnostic()
-}
-
-async fn client(args: &Args) -> Result<kube::Client> {
-    let mut config = match &args.kubeconfig {
-        Some(path) => {
-            let kubeconfig = Kubeconfig::read_from(path).into_diagnostic()?;
-            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.into_diagnostic()?
-        }
-        None => kube::Config::infer().await.into_diagnostic()?,
-    };
-    // Its retries are silent and long; ours are counted, and grow per workload.
-    config.default_retry = false;
-    // The server says a word on every watch each minute: one that is silent for longer is dead, and begun again.
-    config.read_timeout = Some(SILENCE);
-    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
-    kube::Client::try_from(config).into_diagnostic()
 }
 
 fn registry(args: &Args) -> Result<RegistryClient> {

@@ -32,6 +32,7 @@
 mod carry_out;
 mod clone;
 mod cluster;
+mod connect;
 mod context;
 mod controller;
 mod error;
@@ -55,6 +56,7 @@ mod signals;
 mod view;
 
 pub use cluster::FIELD_MANAGER;
+pub use connect::{ConnectError, connect};
 pub use context::Settings;
 pub use controller::Controller;
 pub use error::ClusterError;
