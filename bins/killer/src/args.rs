@@ -124,8 +124,8 @@ pub(crate) struct Args {
     #[arg(long, default_value = "30", value_parser = clap::value_parser!(u8).range(0..=100), value_name = "PERCENT")]
     pub(crate) share: u8,
 
-    /// How old a pod must be.
-    #[arg(long, default_value = "60s", value_parser = duration, value_name = "DURATION")]
+    /// How old a pod must be; 0s: any age.
+    #[arg(long, default_value = "60s", value_parser = age, value_name = "DURATION")]
     pub(crate) min_age: Duration,
 
     /// How long an eviction that is refused for now is tried again.
@@ -214,6 +214,10 @@ fn signed(duration: Duration) -> jiff::SignedDuration {
 
 fn duration(text: &str) -> Result<Duration, String> {
     keeper_api::duration(text).map_err(|problem| format!("{problem}; write 30s, 15m or 1h30m"))
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    if text == "0s" { Ok(Duration::ZERO) } else { duration(text) }
 }
 
 fn count(text: &str) -> Result<usize, String> {
