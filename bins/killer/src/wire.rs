@@ -43,11 +43,10 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         listen = %args.listen, admin = %args.admin_listen, dry_run = args.dry_run, mode = ?killer.settings().policy.mode,
         "killer {} starts", env!("CARGO_PKG_VERSION")
     );
-    let (served, (), ()) = tokio::join!(
-        door.serve(listener, stop.clone()),
-        admin.serve(admin_listener, Limits::default(), stop.clone()),
-        killer.run(stop),
-    );
+    // A door that does not open ends the program: it must not look as if it listened.
+    let door = async { door.serve(listener, stop.clone()).await.inspect_err(|_| stop.cancel()) };
+    let (served, (), ()) =
+        tokio::join!(door, admin.serve(admin_listener, Limits::default(), stop.clone()), killer.run(stop.clone()),);
     tracing::info!("killer stopped");
     served.into_diagnostic()
 }

@@ -1,6 +1,8 @@
 use crate::ledger::Spent;
 use crate::policy::SHARE_COUNTS_FROM;
-use crate::{Again, AlertId, Ended, Intent, Ledger, Outcome, Pod, PodName, Policy, Refusal, Role, Sight, Uid, View};
+use crate::{
+    Again, AlertId, Ended, Intent, Ledger, Mode, Outcome, Pod, PodName, Policy, Refusal, Role, Sight, Uid, View,
+};
 use jiff::Timestamp;
 use keeper_alertmanager::{Alert, Status};
 use std::collections::{HashMap, HashSet};
@@ -214,6 +216,10 @@ fn protects(alert: &Alert, pod: &Pod, policy: &Policy, now: Timestamp) -> Option
     }
     if pod.workload.is_none() && !policy.unmanaged {
         return Some(Refusal::Unmanaged);
+    }
+    let stateful = pod.workload.as_ref().is_some_and(|workload| workload.kind == "StatefulSet");
+    if policy.mode == Mode::Quarantine && stateful {
+        return Some(Refusal::NameIsNeeded);
     }
     let young = now.duration_since(pod.created) < policy.min_age;
     young.then_some(Refusal::TooYoung { min_age: policy.min_age })

@@ -48,6 +48,8 @@ pub enum Refusal {
     Static,
     /// Nothing would bring another pod in its place.
     Unmanaged,
+    /// The pod can't be kept in quarantine: its StatefulSet could make no other of that name.
+    NameIsNeeded,
     /// Too many pods of the workload stand accused: they are not the problem.
     TooManyAccused {
         /// How many.
@@ -127,6 +129,7 @@ impl Refusal {
             Self::Killer => "Killer",
             Self::Static => "StaticPod",
             Self::Unmanaged => "Unmanaged",
+            Self::NameIsNeeded => "NameIsNeeded",
             Self::TooManyAccused { .. } => TOO_MANY_ACCUSED,
             Self::TriedLately { .. } => "TriedLately",
             Self::Budget { scope: Scope::Workload, .. } => "WorkloadBudget",
@@ -149,6 +152,7 @@ impl Refusal {
             | Self::NotOptedIn
             | Self::AlertOlderThanPod { .. }
             | Self::Unmanaged
+            | Self::NameIsNeeded
             | Self::Replaced
             | Self::DisruptionBudget { .. }
             | Self::ApiServer { .. } => Again::Recorded,
@@ -192,6 +196,9 @@ impl fmt::Display for Refusal {
             Self::Static => f.write_str("the pod is a static pod's shadow: deleting it stops nothing"),
             Self::Unmanaged => {
                 f.write_str("nothing would bring another pod in its place (--allow-unmanaged kills it all the same)")
+            }
+            Self::NameIsNeeded => {
+                f.write_str("kept in quarantine, its StatefulSet could make no other pod of that name")
             }
             Self::TooManyAccused { accused, of } => {
                 write!(f, "{accused} of {of} pods of the workload stand accused: they are not the problem")

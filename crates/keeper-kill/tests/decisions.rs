@@ -141,6 +141,11 @@ fn who_is_protected_is_spared() {
     assert_eq!(fresh(&alone, &firing(&["cart-0"])), ["Unmanaged"]);
     let policy = Policy { unmanaged: true, ..Policy::default() };
     assert_eq!(ask(&alone, &mut Ledger::default(), &policy, &firing(&["cart-0"]), NOW), ["kill"]);
+    let stateful = Cluster::default()
+        .with("db", 1)
+        .change("db-0", |pod| pod.workload.as_mut().unwrap().kind = "StatefulSet".into());
+    let policy = Policy { mode: Mode::Quarantine, ..Policy::default() };
+    assert_eq!(ask(&stateful, &mut Ledger::default(), &policy, &firing(&["db-0"]), NOW), ["NameIsNeeded"]);
     let policy = Policy { opt_in: true, ..Policy::default() };
     let cluster = Cluster::default().with("cart", 1);
     assert_eq!(ask(&cluster, &mut Ledger::default(), &policy, &firing(&["cart-0"]), NOW), ["NotOptedIn"]);

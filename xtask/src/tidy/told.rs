@@ -1,4 +1,4 @@
-//! What a person may meet is in the README: every reason, every annotation, every flag of the operator.
+//! What a person may meet is in the README: every reason, every annotation, every flag of the programs.
 
 use crate::workspace::Workspace;
 use anyhow::Result;
@@ -9,7 +9,9 @@ pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>> {
     let sources = [
         ("the reason", "crates/keeper-rollout/src/because.rs", reasons as fn(&str) -> Vec<String>),
         ("the annotation", "crates/keeper-api/src/keys.rs", annotations),
+        ("the reason", "crates/keeper-kill/src/refusal.rs", reasons),
         ("the operator's flag", "bins/operator/src/args.rs", flags),
+        ("the killer's flag", "bins/killer/src/args.rs", flags),
     ];
     let mut problems = Vec::new();
     for (kind, path, extract) in sources {

@@ -265,7 +265,7 @@ impl World {
         let ledger = self.ledger().await;
         let word = |ended: &Value| {
             let outcome = &ended["outcome"];
-            outcome["reason"].as_str().or(outcome["how"].as_str()).unwrap().to_owned()
+            outcome["reason"].as_str().or_else(|| outcome["how"].as_str()).unwrap().to_owned()
         };
         ledger["ended"].as_array().unwrap().iter().map(word).collect()
     }
