@@ -74,7 +74,7 @@ pub(crate) struct Args {
     #[arg(long = "allow-repository", value_name = "REPOSITORY")]
     pub(crate) allowed_repositories: Vec<String>,
 
-    /// A file that names the servers which checks may ask, with their credentials: YAML with a list prometheus.
+    /// A file that names the servers which checks may ask, with their credentials: YAML with the lists prometheus and http.
     #[arg(long, value_name = "FILE")]
     pub(crate) providers: Option<PathBuf>,
 

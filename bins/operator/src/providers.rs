@@ -1,9 +1,13 @@
 //! The servers that checks may name. Only the operator's owner says where they are and what they are told.
 
 use crate::args::Args;
+use crate::signals::Signals;
+use keeper_http::{Endpoint, EndpointSettings};
 use keeper_prometheus::{Provider, Servers};
-use miette::{Context, IntoDiagnostic, Result};
+use miette::{Context, IntoDiagnostic, Result, miette};
 use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The file of `--providers`.
 #[derive(Debug, Default, Deserialize)]
@@ -12,10 +16,13 @@ struct File {
     /// Prometheus servers.
     #[serde(default)]
     prometheus: Vec<Provider>,
+    /// Endpoints for checks of `kind: http`.
+    #[serde(default)]
+    http: Vec<EndpointSettings>,
 }
 
-/// The Prometheus servers of the file and of the flags together.
-pub(crate) fn prometheus(args: &Args) -> Result<Servers> {
+/// Everything that the file and the flags name.
+pub(crate) fn signals(args: &Args) -> Result<Signals> {
     let file = match &args.providers {
         None => File::default(),
         Some(path) => {
@@ -24,7 +31,22 @@ pub(crate) fn prometheus(args: &Args) -> Result<Servers> {
         }
     };
     let flags = args.prometheus.iter().map(|(name, url)| Provider::new(name, url));
-    Servers::new(file.prometheus.into_iter().chain(flags)).into_diagnostic()
+    let prometheus = Servers::new(file.prometheus.into_iter().chain(flags)).into_diagnostic()?;
+    Ok(Signals { prometheus, http: endpoints(file.http)? })
+}
+
+fn endpoints(all: Vec<EndpointSettings>) -> Result<BTreeMap<String, Arc<Endpoint>>> {
+    let mut endpoints = BTreeMap::new();
+    for settings in all {
+        let name = settings.name.clone();
+        let wrong = || format!("http endpoint {name}");
+        let endpoint = Endpoint::new(settings).into_diagnostic().wrap_err_with(wrong)?;
+        endpoint.check_files().into_diagnostic().wrap_err_with(wrong)?;
+        if endpoints.insert(name.clone(), Arc::new(endpoint)).is_some() {
+            return Err(miette!("there are two http endpoints with the name {name}"));
+        }
+    }
+    Ok(endpoints)
 }
 
 fn read(text: &str) -> Result<File> {
@@ -44,8 +66,9 @@ mod tests {
         std::fs::write(&file, yaml.replace("DIRECTORY", directory.path().to_str().unwrap())).unwrap();
         let file = file.to_str().unwrap();
         let args = Args::parse_from(["operator", "--providers", file].iter().chain(flags));
-        let servers = prometheus(&args).map_err(|error| format!("{error:?}"))?;
-        Ok(servers.names().collect::<Vec<_>>().join(" "))
+        let signals = signals(&args).map_err(|error| format!("{error:?}"))?;
+        let http = signals.http.keys().map(String::as_str);
+        Ok(signals.prometheus.names().chain(http).collect::<Vec<_>>().join(" "))
     }
 
     #[test]
@@ -59,8 +82,12 @@ prometheus:
   podLabels:
   - pod: pod_name
     namespace: ns
+http:
+- name: tests
+  url: http://tests.monitoring/api
+  bearerTokenFile: DIRECTORY/token
 ";
-        assert_eq!(names(file, &["--prometheus", "other=http://thanos:9090/query"]), Ok("main other".into()));
+        assert_eq!(names(file, &["--prometheus", "other=http://thanos:9090/query"]), Ok("main other tests".into()));
         assert_eq!(names("{}", &[]), Ok(String::new()));
     }
 
@@ -72,6 +99,10 @@ prometheus:
         assert!(says("prometheus: [{name: a, url: 'http://me:secret@a'}]", &[]).contains("without user"));
         assert!(says("prometheus: [{name: a, url: 'http://a', token: x}]", &[]).contains("token"));
         assert!(says("grafana: []", &[]).contains("grafana"));
+        let missing = says("http: [{name: a, url: 'http://a', bearerTokenFile: DIRECTORY/none}]", &[]);
+        assert!(missing.contains("http endpoint a") && missing.contains("No such file"), "{missing}");
+        let twice = says("http: [{name: a, url: 'http://a'}, {name: a, url: 'http://b'}]", &[]);
+        assert!(twice.contains("two http endpoints"), "{twice}");
         let twice = says("prometheus: [{name: a, url: 'http://a'}]", &["--prometheus", "a=http://b"]);
         assert!(twice.contains("two Prometheus providers"), "{twice}");
     }

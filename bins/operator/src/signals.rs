@@ -3,11 +3,13 @@
 use keeper_api::checks::{self, HttpErrorRate, SeriesMatcher, Source};
 use keeper_api::{Check, Rule};
 use keeper_controller::MakeSignals;
+use keeper_http::{Endpoint, Expected, HttpCheck, HttpCheckSettings, Method};
 use keeper_prometheus::{
     DirectScrape, ErrorRate, ErrorRateSettings, LatencyShare, LatencyShareSettings, Matchers, MatchersError, NoData,
     Query, QuerySettings, Servers,
 };
 use keeper_signal::{HealthSignal, Look, Verdict, Why, from_fn};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ const SCRAPE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Makes signals of checks, with the servers that the operator's owner named.
 pub(crate) struct Signals {
     pub(crate) prometheus: Servers,
+    pub(crate) http: BTreeMap<String, Arc<Endpoint>>,
 }
 
 impl MakeSignals for Signals {
@@ -41,7 +44,7 @@ impl Signals {
             Rule::HttpErrorRate(check) => self.error_rate(check),
             Rule::LatencyShare(check) => self.latency_share(check),
             Rule::Query(check) => self.query(check),
-            Rule::Http(_) => Err("this operator has no provider of that name".into()),
+            Rule::Http(check) => self.http(check),
             Rule::Job(_) => Err("this operator starts no Jobs".into()),
         }
     }
@@ -106,6 +109,28 @@ impl Signals {
     }
 }
 
+impl Signals {
+    fn http(&self, check: &checks::Http) -> Result<Box<dyn HealthSignal>, String> {
+        let settings = HttpCheckSettings {
+            method: match check.method {
+                checks::Method::Get => Method::Get,
+                checks::Method::Post => Method::Post,
+            },
+            path: check.path.clone(),
+            body: check.body.clone(),
+            pointer: check.pointer.clone(),
+            expected: match &check.expected {
+                checks::Expected::Range { min, max } => Expected::Range { min: *min, max: *max },
+                checks::Expected::Equals(text) => Expected::Equals(text.clone()),
+            },
+            unit: check.unit.clone().unwrap_or_default(),
+        };
+        let unknown = || format!("provider: this operator has no http endpoint {}", check.provider);
+        let endpoint = self.http.get(&check.provider).cloned().ok_or_else(unknown)?;
+        Ok(Box::new(HttpCheck::new(settings, endpoint).map_err(|error| error.to_string())?))
+    }
+}
+
 fn matchers(field: &str, list: &[SeriesMatcher]) -> Result<Matchers, String> {
     let list = list.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     list.parse().map_err(|error: MatchersError| format!("{field}: {error}"))
@@ -115,6 +140,7 @@ fn matchers(field: &str, list: &[SeriesMatcher]) -> Result<Matchers, String> {
 mod tests {
     use super::*;
     use keeper_api::Defaults;
+    use keeper_http::EndpointSettings;
     use keeper_prometheus::Provider;
     use serde_json::json;
 
@@ -122,7 +148,9 @@ mod tests {
     fn made(providers: &[&str], yaml: &str) -> Vec<String> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let providers = providers.iter().map(|name| Provider::new(*name, "http://127.0.0.1:1"));
-        let signals = Signals { prometheus: Servers::new(providers).unwrap() };
+        let tests = Endpoint::new(EndpointSettings::new("tests", "http://127.0.0.1:1/api")).unwrap();
+        let http = BTreeMap::from([("tests".to_owned(), Arc::new(tests))]);
+        let signals = Signals { prometheus: Servers::new(providers).unwrap(), http };
         let annotations = json!({"canary-image": "registry.test/web:v1", "canary-keeper.dev/checks": yaml});
         let container = json!({"name": "web", "image": "registry.test/web:v0"});
         let workload = json!({
@@ -151,6 +179,18 @@ mod tests {
     fn every_check_on_prometheus_becomes_a_signal() {
         assert_eq!(made(&["main"], ALL), ["httpErrorRate", "latencyShare", "query"]);
         assert_eq!(made(&["other", "default"], ALL), ["httpErrorRate", "latencyShare", "query"]);
+    }
+
+    #[test]
+    fn a_check_of_http_asks_an_endpoint_by_its_name() {
+        let with = |provider: &str| {
+            made(
+                &[],
+                &format!("- {{kind: http, provider: {provider}, path: '/x?pod={{{{canary}}}}', pointer: /a, max: 0}}"),
+            )
+        };
+        assert_eq!(with("tests"), ["http"]);
+        assert_eq!(with("other"), ["provider: this operator has no http endpoint other"]);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use crate::args::Args;
 use crate::providers;
-use crate::signals::Signals;
 use crate::templates;
 use keeper_api::Defaults;
 use keeper_controller::{AlertIntake, Controller, IntakeError, Settings, connect};
@@ -33,7 +32,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     })
     .into_diagnostic()?;
     let tls = tls(&args)?;
-    let signals = Signals { prometheus: providers::prometheus(&args)? };
+    let signals = providers::signals(&args)?;
     let client = connect(args.kubeconfig.as_deref(), USER_AGENT).await.into_diagnostic()?;
     let tags = TagWatcher::new(Arc::new(registry(&args)?), args.registry_interval);
 

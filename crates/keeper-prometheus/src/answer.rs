@@ -1,12 +1,10 @@
 //! What the HTTP API answers, with all that a verdict must know of it: warnings and partial answers too. Pure.
 
 use jiff::Timestamp;
+use keeper_http::shortened;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
-
-/// The most characters of a server's own words that are repeated.
-const WORDS: usize = 240;
 
 /// An answer to an instant query.
 #[derive(Clone, Debug, PartialEq)]
@@ -202,15 +200,6 @@ impl RawSample {
         let at = if fits { Timestamp::from_millisecond(millis as i64).ok() } else { None };
         at.ok_or("a time that is none")
     }
-}
-
-/// A server's words, on one line and bounded.
-pub(crate) fn shortened(text: &str) -> String {
-    let mut words: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WORDS).collect();
-    if text.chars().nth(WORDS).is_some() {
-        words.push_str("...");
-    }
-    words.trim().to_owned()
 }
 
 #[cfg(test)]

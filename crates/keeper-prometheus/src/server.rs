@@ -1,38 +1,21 @@
 //! Asking a Prometheus server, within bounds.
 
-use crate::answer::{Answer, AnswerError, shortened};
+use crate::answer::{Answer, AnswerError};
 use crate::provider::{Provider, ProviderError};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use jiff::Timestamp;
+use keeper_http::{Endpoint, EndpointError, shortened};
 use prometheus_http_query::Client as Api;
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Identity};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::sync::Semaphore;
+use std::sync::Arc;
 
 /// The most bytes of one answer: 8 MiB.
 pub const ANSWER_LIMIT: usize = 8 << 20;
-/// The most bytes of a file with credentials or certificates.
-const FILE_LIMIT: u64 = 1 << 20;
-/// How many queries one server is asked at once.
-const AT_ONCE: usize = 8;
 
-/// A Prometheus server that can be asked: a [`Provider`] with its connections.
-///
-/// Files are read anew for every query. Redirects are not followed, and a proxy is used only where the environment names
-/// one. The program must have installed rustls' provider of cryptography before.
+/// A Prometheus server that can be asked: a [`Provider`] with its connections, bounded as an [`Endpoint`] is.
 pub struct Server {
     provider: Provider,
-    headers: HeaderMap,
-    client: Mutex<Option<(Pem, Client)>>,
-    turns: Semaphore,
+    endpoint: Endpoint,
 }
 
 /// The servers that checks may name.
@@ -43,37 +26,13 @@ pub struct Servers(BTreeMap<String, Arc<Server>>);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueryError {
-    /// A file with credentials or certificates can't be used.
-    #[error("Prometheus {name}: {}: {problem}", file.display())]
-    File {
-        /// The provider.
-        name: String,
-        /// Which file.
-        file: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// Nothing came back.
-    #[error("Prometheus {name} can't be asked: {problem}")]
-    Send {
+    /// No whole answer in time.
+    #[error("Prometheus {name} {source}")]
+    Endpoint {
         /// The provider.
         name: String,
         /// Why.
-        problem: String,
-    },
-    /// No whole answer in time.
-    #[error("Prometheus {name} did not answer within {timeout:?}")]
-    TimedOut {
-        /// The provider.
-        name: String,
-        /// The time it was given.
-        timeout: Duration,
-    },
-    /// Too much.
-    #[error("Prometheus {name}'s answer is longer than {ANSWER_LIMIT} bytes")]
-    TooLarge {
-        /// The provider.
-        name: String,
+        source: EndpointError,
     },
     /// An answer that is none to judge by.
     #[error("Prometheus {name} {source}")]
@@ -105,13 +64,6 @@ pub enum ServersError {
     Twice(String),
 }
 
-/// What the client was made of.
-#[derive(Clone, PartialEq, Eq, Default)]
-struct Pem {
-    ca: Option<Vec<u8>>,
-    identity: Option<Vec<u8>>,
-}
-
 impl Server {
     /// A server, not asked yet.
     ///
@@ -120,8 +72,8 @@ impl Server {
     /// When the provider can't work, naming the field.
     pub fn new(provider: Provider) -> Result<Self, ProviderError> {
         provider.check()?;
-        let headers = provider.header_map()?;
-        Ok(Self { provider, headers, client: Mutex::default(), turns: Semaphore::new(AT_ONCE) })
+        let endpoint = Endpoint::new(provider.endpoint())?;
+        Ok(Self { provider, endpoint })
     }
 
     /// How it was defined.
@@ -136,8 +88,7 @@ impl Server {
     ///
     /// Naming the file.
     pub fn check_files(&self) -> Result<(), QueryError> {
-        self.client()?;
-        self.credentials().map(drop)
+        self.endpoint.check_files().map_err(|source| self.unanswered(source))
     }
 
     /// The value of an expression at this instant.
@@ -146,34 +97,23 @@ impl Server {
     ///
     /// When there is no whole answer in time. An answer with warnings is none of these: see [`Answer::into_complete`].
     pub async fn query(&self, promql: &str, at: Timestamp) -> Result<Answer, QueryError> {
-        let timeout = self.provider.timeout;
-        match tokio::time::timeout(timeout, self.ask(promql, at)).await {
-            Ok(answered) => answered,
-            Err(_) => Err(QueryError::TimedOut { name: self.name(), timeout }),
-        }
+        let answered = self.endpoint.in_time(self.ask(promql, at)).await;
+        let (status, body) = answered.map_err(|source| self.unanswered(source))?;
+        Answer::read(status, &body).map_err(|source| self.answered(source))
     }
 
-    async fn ask(&self, promql: &str, at: Timestamp) -> Result<Answer, QueryError> {
-        // It is never closed.
-        let _turn = self.turns.acquire().await;
+    async fn ask(&self, promql: &str, at: Timestamp) -> Result<(u16, Vec<u8>), EndpointError> {
         let millis = i64::try_from(self.provider.timeout.as_millis()).unwrap_or(i64::MAX);
-        let api = Api::from(self.client()?, &self.provider.url).map_err(|error| self.not_sent(&error))?;
+        let not_sent = |error| Endpoint::not_sent(&error);
+        let api = Api::from(self.endpoint.client()?, &self.provider.url).map_err(not_sent)?;
         let mut query = api.query(promql).query("time", seconds(at)).timeout(millis);
-        for (name, value) in
-            self.headers.iter().chain(self.credentials()?.as_ref().map(|value| (&AUTHORIZATION, value)))
-        {
+        for (name, value) in &self.endpoint.headers()? {
             query = query.header(name, value.clone());
         }
         // Raw, since the parsed form knows no warnings; by POST, since an address has a limit.
-        let mut response = query.post_raw().await.map_err(|error| self.not_sent(&error))?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.not_sent(&error))? {
-            if body.len().saturating_add(chunk.len()) > ANSWER_LIMIT {
-                return Err(QueryError::TooLarge { name: self.name() });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Answer::read(response.status().as_u16(), &body).map_err(|source| self.answered(source))
+        let response = query.post_raw().await.map_err(not_sent)?;
+        let status = response.status().as_u16();
+        Ok((status, Endpoint::body(response, ANSWER_LIMIT).await?))
     }
 
     /// In the words of [`QueryError`].
@@ -182,97 +122,11 @@ impl Server {
     }
 
     fn answered(&self, source: AnswerError) -> QueryError {
-        QueryError::Answer { name: self.name(), source }
+        QueryError::Answer { name: self.provider.name.clone(), source }
     }
 
-    /// A client that trusts and shows what the files say now.
-    fn client(&self) -> Result<Client, QueryError> {
-        let pem = self.pem()?;
-        let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, client)) = kept.as_ref().filter(|(of, _)| *of == pem) {
-            return Ok(client.clone());
-        }
-        let client = self.build(&pem)?;
-        *kept = Some((pem, client.clone()));
-        Ok(client)
-    }
-
-    fn build(&self, pem: &Pem) -> Result<Client, QueryError> {
-        let tls = &self.provider.tls;
-        let mut builder =
-            Client::builder().user_agent(concat!("canary-keeper/", env!("CARGO_PKG_VERSION"))).redirect(Policy::none());
-        if let (Some(file), Some(ca)) = (&tls.ca_file, &pem.ca) {
-            let found = Certificate::from_pem_bundle(ca).map_err(|error| self.unusable(file, &causes(&error)))?;
-            if found.is_empty() {
-                return Err(self.unusable(file, "no certificate in it"));
-            }
-            builder = builder.tls_certs_only(found);
-        } else if self.provider.url.starts_with("http:") {
-            // The system's certificates need not be there for this.
-            builder = builder.tls_certs_only([]);
-        }
-        if let (Some(file), Some(identity)) = (&tls.cert_file, &pem.identity) {
-            let identity = Identity::from_pem(identity).map_err(|error| self.unusable(file, &causes(&error)))?;
-            builder = builder.identity(identity);
-        }
-        builder.build().map_err(|error| self.not_sent(&error))
-    }
-
-    fn pem(&self) -> Result<Pem, QueryError> {
-        let tls = &self.provider.tls;
-        let ca = tls.ca_file.as_deref().map(|file| self.read(file)).transpose()?;
-        let identity = match (&tls.cert_file, &tls.key_file) {
-            (Some(cert), Some(key)) => {
-                let mut both = self.read(cert)?;
-                both.push(b'\n');
-                both.extend(self.read(key)?);
-                Some(both)
-            }
-            _ => None,
-        };
-        Ok(Pem { ca, identity })
-    }
-
-    fn credentials(&self) -> Result<Option<HeaderValue>, QueryError> {
-        let (file, header) = if let Some(file) = &self.provider.bearer_token_file {
-            (file, format!("Bearer {}", self.secret(file)?))
-        } else if let Some(basic) = &self.provider.basic_auth {
-            let pair = format!("{}:{}", basic.username, self.secret(&basic.password_file)?);
-            (&basic.password_file, format!("Basic {}", STANDARD.encode(pair)))
-        } else {
-            return Ok(None);
-        };
-        let mut value = HeaderValue::try_from(header).map_err(|_| self.unusable(file, "not one line of text"))?;
-        value.set_sensitive(true);
-        Ok(Some(value))
-    }
-
-    fn secret(&self, file: &Path) -> Result<String, QueryError> {
-        let text = String::from_utf8(self.read(file)?).map_err(|_| self.unusable(file, "not UTF-8"))?;
-        let secret = text.trim();
-        if secret.is_empty() { Err(self.unusable(file, "empty")) } else { Ok(secret.to_owned()) }
-    }
-
-    fn read(&self, file: &Path) -> Result<Vec<u8>, QueryError> {
-        let read = || -> io::Result<Vec<u8>> {
-            let mut bytes = Vec::new();
-            std::fs::File::open(file)?.take(FILE_LIMIT + 1).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        let bytes = read().map_err(|error| self.unusable(file, &error.to_string()))?;
-        if bytes.len() as u64 > FILE_LIMIT { Err(self.unusable(file, "larger than 1 MiB")) } else { Ok(bytes) }
-    }
-
-    fn unusable(&self, file: &Path, problem: &str) -> QueryError {
-        QueryError::File { name: self.name(), file: file.to_owned(), problem: shortened(problem) }
-    }
-
-    fn not_sent(&self, error: &dyn std::error::Error) -> QueryError {
-        QueryError::Send { name: self.name(), problem: shortened(&causes(error)) }
-    }
-
-    fn name(&self) -> String {
-        self.provider.name.clone()
+    fn unanswered(&self, source: EndpointError) -> QueryError {
+        QueryError::Endpoint { name: self.provider.name.clone(), source }
     }
 }
 
@@ -332,18 +186,4 @@ impl fmt::Debug for Server {
 fn seconds(at: Timestamp) -> String {
     let millis = at.as_millisecond();
     format!("{}.{:03}", millis.div_euclid(1000), millis.rem_euclid(1000))
-}
-
-/// An error and what it came from: the outermost of reqwest's alone says next to nothing.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut words = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(error) = source {
-        let word = error.to_string();
-        if words.last() != Some(&word) {
-            words.push(word);
-        }
-        source = error.source();
-    }
-    words.join(": ")
 }

@@ -157,7 +157,7 @@ async fn errors_of_the_server_are_told_in_its_words_and_bounded() {
 async fn an_answer_that_is_too_long_or_too_slow_is_dropped() {
     let large = value("1").replacen('{', &format!(r#"{{"infos":["{}"],"#, "x".repeat(10 << 20)), 1);
     let said = says_of(json(200, &large), at_most(2.0)).await;
-    assert_eq!(said, "unknown: not measured: Prometheus main's answer is longer than 8388608 bytes");
+    assert_eq!(said, "unknown: not measured: Prometheus main answered more than 8388608 bytes");
     let began = Instant::now();
     let slow = json(200, &value("1")).set_delay(Duration::from_secs(20));
     let said = says_of(slow, at_most(2.0)).await;
@@ -195,7 +195,11 @@ async fn credentials_are_read_anew_and_never_told() {
     for odd in ["", "two\nlines-of-secret", "\u{0}secret"] {
         write(odd);
         let said = says(&mut query).await;
-        assert!(said.starts_with("unknown: not measured: Prometheus main: ") && !said.contains("secret-"), "{said}");
+        assert!(
+            said.starts_with("unknown: not measured: Prometheus main has a file that can't be used: ")
+                && !said.contains("secret-"),
+            "{said}"
+        );
         assert!(!said.contains("of-secret"), "{said}");
     }
     std::fs::remove_file(&file).unwrap();

@@ -171,7 +171,7 @@ async fn a_server_behind_tls_and_a_password_is_asked_with_both() {
     // Files are read again: the certificate authority is taken away, and comes back.
     let ca = std::fs::read(file("ca.pem")).unwrap();
     std::fs::write(file("ca.pem"), "nothing").unwrap();
-    until(&mut trusted, created, "unknown: not measured: Prometheus main: ").await;
+    until(&mut trusted, created, "unknown: not measured: Prometheus main has a file that can't be used: ").await;
     std::fs::write(file("ca.pem"), ca).unwrap();
     until(&mut trusted, created, "healthy: 0 of 500").await;
 }
