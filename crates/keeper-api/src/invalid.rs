@@ -55,11 +55,12 @@ pub(crate) fn one_line(message: &str) -> String {
     shown
 }
 
-/// Names for a message: all of a few, the first of many, each cut.
+/// Names for a message: all of a few, the first of many, each cut and on one line.
 pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const MOST: usize = 10;
     let mut names = names.into_iter();
-    let mut shown: Vec<String> = names.by_ref().take(MOST).map(|name| name.chars().take(63).collect()).collect();
+    let cut = |name: &str| name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(63).collect();
+    let mut shown: Vec<String> = names.by_ref().take(MOST).map(cut).collect();
     let more = names.count();
     if more > 0 {
         shown.push(format!("{more} more"));
@@ -83,6 +84,7 @@ mod tests {
     #[test]
     fn of_many_names_the_first_are_listed() {
         assert_eq!(list(["a", "b"]), "a, b");
+        assert_eq!(list(["a\nb"]), "a\u{fffd}b");
         assert_eq!(list(["n"; 12]), "n, n, n, n, n, n, n, n, n, n, 2 more");
     }
 }

@@ -12,6 +12,7 @@ use keeper_api::canary::{self, CanaryWish, CheckStatus, Shown, Status};
 use keeper_api::{Defaults, Invalid};
 use keeper_rollout::{Command, OnInconclusive, Phase, Record, Revision, Verb};
 use keeper_signal::{Evidence, Verdict, Why};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -255,4 +256,72 @@ fn record_and_images_are_read_back() {
         assert!(canary::record(&served(json!({ "record": damaged }))).is_err());
     }
     assert!(canary::images(&served(json!({ "images": [1], "record": null }))).is_empty());
+}
+
+/// The places of a value, as JSON pointers.
+fn places(at: &str, value: &Value, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    match value {
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| places(&format!("{at}/{index}"), item, found));
+        }
+        Value::Object(map) => {
+            map.iter().for_each(|(key, item)| {
+                places(&format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), item, found);
+            });
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn anything() -> impl Strategy<Value = Value> {
+    let word =
+        prop::sample::select(vec!["true", "apps/v1", "Deployment", "60s", "basket", "edge", "alerts", "${a}", "{{x}}"]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        word.prop_map(Value::from),
+        "(?s).{0,40}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("(?s).{0,90}|name|labels|spec|kind", inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_stands_where_the_answer_is_bounded(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), anything()), 1..4),
+        stray in prop::option::of(("(?s).{0,90}", anything())),
+    ) {
+        let mut canary = fixture("everything");
+        for (index, value) in changes {
+            let mut found = vec![];
+            places("", &canary, &mut found);
+            let place: &String = index.get(&found);
+            *canary.pointer_mut(place).unwrap() = value;
+        }
+        if let (Some((key, value)), Some(Value::Object(template))) = (stray, canary.pointer_mut(TEMPLATE)) {
+            template.insert(key, value);
+        }
+        match read(&canary) {
+            Ok(wish) => {
+                prop_assert!(!wish.name().is_empty() && wish.checks.len() <= 8 && wish.alert_matchers.len() <= 32);
+                prop_assert!(wish.notes.iter().all(|note| !note.contains('\n') && note.chars().count() < 1_500));
+            }
+            Err(invalid) => {
+                let told = invalid.to_string();
+                prop_assert!(!told.contains('\n') && told.chars().count() < 1_500, "{told}");
+            }
+        }
+        let status = status(&canary, Phase::Held, false, "2026-01-01T00:00:00Z");
+        prop_assert_eq!(status.conditions.len(), 3);
+        let _ = (canary::record(&canary), canary::images(&canary), canary::revision(&canary));
+    }
 }
