@@ -50,6 +50,9 @@ impl Symbols {
                 if mark {
                     hide_version(map.get_mut("object").and_then(|object| object.get_mut("metadata")));
                 }
+                if map.get("annotations").is_some_and(|all| all.get("k8s.io/initial-events-end").is_some()) {
+                    hide_version_in(map);
+                }
                 self.generated(map);
                 let is_cells = map.contains_key("cells");
                 for (key, value) in map.iter_mut() {
@@ -129,14 +132,20 @@ impl Symbols {
 }
 
 fn hide_version(metadata: Option<&mut Value>) {
-    if let Some(version) = metadata.and_then(|metadata| metadata.get_mut("resourceVersion"))
+    if let Some(metadata) = metadata.and_then(Value::as_object_mut) {
+        hide_version_in(metadata);
+    }
+}
+
+fn hide_version_in(metadata: &mut serde_json::Map<String, Value>) {
+    if let Some(version) = metadata.get_mut("resourceVersion")
         && version.as_str().is_some_and(|v| !v.is_empty())
     {
         *version = json!("<version>");
     }
 }
 
-/// The server's own version in a message about one that it can't serve.
+/// The server's own version in a message about one that it can't serve, and how large its range of addresses is.
 fn versions_in(text: &str) -> String {
     let mut text = text.to_owned();
     for before in ["current: ", "too old resource version: 1 (", "does not match the ResourceVersion in record ("] {
@@ -144,6 +153,10 @@ fn versions_in(text: &str) -> String {
             let digits = text[at..].bytes().take_while(u8::is_ascii_digit).count();
             text.replace_range(at..at + digits, "<version>");
         }
+    }
+    if let Some((before, after)) = text.split_once("The range of valid IPs is <address>/") {
+        let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+        text = format!("{before}The range of valid IPs is <address>/<prefix>{rest}");
     }
     text
 }
