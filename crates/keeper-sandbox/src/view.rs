@@ -137,6 +137,9 @@ impl View {
                 Ok(Event::Delete(object)) => self.forget(kind, &object.key(), object.uid()),
                 Err(error) => {
                     tracing::debug!(kind = kind.id(), %error, "watch failed, beginning again");
+                    if is_not_served(&error) {
+                        self.forget_all(kind);
+                    }
                     tokio::time::sleep(retry).await;
                     retry = (retry * 2).min(SLOWEST_RETRY);
                     continue;
@@ -163,6 +166,18 @@ impl View {
         for object in listed {
             self.learn(kind, object);
         }
+        self.is_synced(kind);
+    }
+
+    /// The kind is not served: its definition went, or has not come yet. There is none of it, and nobody must wait for it.
+    fn forget_all(&self, kind: &Kind) {
+        for object in self.all(kind, None) {
+            self.forget(kind, &object.key(), object.uid());
+        }
+        self.is_synced(kind);
+    }
+
+    fn is_synced(&self, kind: &Kind) {
         if let Some(shelf) = self.shelves().get(&kind.id()) {
             shelf.synced.store(true, Ordering::Release);
         }
@@ -325,6 +340,16 @@ pub(crate) fn status_of(error: &kube::Error) -> Option<u16> {
     }
 }
 
+/// The server knows no such kind.
+fn is_not_served(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => is_gone(error),
+        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => false,
+    }
+}
+
 /// The object of the request does not exist (any more).
 pub(crate) fn is_gone(error: &kube::Error) -> bool {
     status_of(error) == Some(404)
@@ -345,7 +370,8 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
-    use crate::objects::{PODS, object};
+    use crate::api::{ApiConfig, ApiServer};
+    use crate::objects::{DEPLOYMENT_CONFIGS, PODS, object};
 
     /// Over a client that is never asked anything.
     fn view() -> View {
@@ -403,5 +429,20 @@ mod tests {
         other.metadata.name = Some("b".into());
         view.replace_all(&PODS, vec![other]);
         assert_eq!(view.all(&PODS, Some("n")).len(), 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nobody_waits_for_a_kind_that_is_not_served() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let server = ApiServer::serve(ApiConfig::default()).await.unwrap();
+        let config = kube::Config::new(server.url().parse().unwrap());
+        let view = View::new(Client::try_from(config).unwrap());
+        let ends = CancellationToken::new();
+        let _ends = ends.clone().drop_guard();
+        for kind in [&PODS, &DEPLOYMENT_CONFIGS] {
+            view.follow(kind, watcher::Config::default(), ends.clone());
+        }
+        tokio::time::timeout(Duration::from_secs(30), view.synced()).await.expect("what is served was listed");
+        server.stop().await;
     }
 }
