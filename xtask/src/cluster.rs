@@ -29,9 +29,9 @@ pub(crate) struct Sandbox {
 }
 
 /// The programs of the demo. Everything else that needs some of them builds all: one set of features, built once.
-pub(crate) const PROGRAMS: [&str; 4] = ["sandbox", "operator", "demo-app", "demo-client"];
+pub(crate) const PROGRAMS: [&str; 5] = ["sandbox", "operator", "killer", "demo-app", "demo-client"];
 
-/// Builds the four programs of the demo in one call of cargo and runs it.
+/// Builds the programs of the demo in one call of cargo and runs it.
 pub(crate) fn demo(cargo: &Cargo, demo: &Demo) -> Result<ExitCode> {
     become_sandbox(cargo, "demo", &demo.arguments)
 }

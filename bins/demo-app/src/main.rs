@@ -6,6 +6,7 @@
 //! | `/healthz` | 200 while it is ready for traffic, else 503 |
 //! | `/version` | version, image digest and pod, as JSON |
 //! | `/metrics` | `http_requests_total{code,method}`, `http_request_duration_seconds`, `process_start_time_seconds` |
+//! | `POST /hang` | 200, and from then on no request that counts is answered; the other paths are |
 //!
 //! Requests for health, version and metrics are not counted. On SIGTERM it stays up for the drain time, unready, and ends
 //! every connection with its next answer; then it takes no more, finishes what is open and exits with 0. A cluster needs the

@@ -1,9 +1,16 @@
 //! Connections and requests.
 
-use std::{convert::Infallible, sync::Arc, time::Instant};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -29,11 +36,19 @@ pub(crate) struct App {
     metrics: Metrics,
     started: Instant,
     phase: watch::Sender<Phase>,
+    /// No counted request is answered any more.
+    hangs: AtomicBool,
 }
 
 impl App {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, metrics: Metrics::new(), started: Instant::now(), phase: watch::channel(Phase::Serving).0 }
+        Self {
+            hangs: AtomicBool::new(settings.hang),
+            settings,
+            metrics: Metrics::new(),
+            started: Instant::now(),
+            phase: watch::channel(Phase::Serving).0,
+        }
     }
 
     pub(crate) fn drain(&self) {
@@ -53,6 +68,7 @@ impl App {
             "/healthz" => self.health(),
             "/version" => self.version(),
             "/metrics" => self.tell_metrics().await,
+            "/hang" if request.method() == Method::POST => self.hang(),
             _ => self.work().await,
         };
         if self.is_leaving() {
@@ -83,9 +99,14 @@ impl App {
         }
     }
 
+    fn hang(&self) -> Response<Full<Bytes>> {
+        self.hangs.store(true, Ordering::Relaxed);
+        respond(StatusCode::OK, "text/plain", "hangs\n")
+    }
+
     async fn work(&self) -> Response<Full<Bytes>> {
         let asked = Instant::now();
-        if self.settings.hang {
+        if self.hangs.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
         let share = self.settings.fail_share(self.started.elapsed());

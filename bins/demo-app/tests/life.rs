@@ -36,9 +36,13 @@ fn start(env: &[(&str, &str)]) -> App {
 }
 
 fn get(address: SocketAddr, path: &str) -> String {
+    ask(address, "GET", path)
+}
+
+fn ask(address: SocketAddr, method: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
@@ -76,6 +80,19 @@ fn bad_releases_are_bad_as_told() {
     assert!(get(app.address, "/metrics").starts_with("HTTP/1.1 503"));
     let mut exits = start(&[("EXIT_AFTER", "0.3")]);
     assert_eq!(code(&mut exits), Some(1));
+}
+
+#[test]
+fn told_to_hang_it_stays_ready_and_counts_no_more() {
+    let app = start(&[]);
+    assert!(get(app.address, "/hang").starts_with("HTTP/1.1 200"), "a GET is a request like any other");
+    assert!(ask(app.address, "POST", "/hang").ends_with("hangs\n"));
+    let mut stuck = TcpStream::connect(app.address).unwrap();
+    stuck.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    stuck.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    assert!(stuck.read(&mut [0; 16]).is_err(), "no answer");
+    assert!(get(app.address, "/healthz").starts_with("HTTP/1.1 200"));
+    assert!(get(app.address, "/metrics").contains("http_requests_total{code=\"200\",method=\"GET\"} 1\n"));
 }
 
 #[test]

@@ -25,7 +25,8 @@ struct Cli {
 enum Command {
     /// Serves a sandbox until it is interrupted.
     Serve(serve::Args),
-    /// Ships a good release, a bad one and a good one, under load, with the real operator.
+    /// Ships a good release, a bad one and a good one, under load, with the real operator; or has a pod hang, with the real
+    /// killer.
     Demo(demo::Args),
 }
 

@@ -1,10 +1,14 @@
 use clap::ValueEnum;
+use miette::miette;
 use std::path::PathBuf;
 
 /// What can be chosen.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
-    /// One JSON object per release on stdout; words for people go to stderr.
+    /// What is shown.
+    #[arg(long, value_enum, default_value = "annotation")]
+    pub(crate) mode: Mode,
+    /// One JSON object per release, or of the kill, on stdout; words for people go to stderr.
     #[arg(long)]
     pub(crate) json: bool,
     /// Ship only a good release, or only a bad one.
@@ -39,6 +43,32 @@ pub(crate) struct Args {
     pub(crate) incubation: u32,
 }
 
+impl Args {
+    /// Refuses what the mode would pass over.
+    pub(crate) fn checked(self) -> miette::Result<Self> {
+        let without = [
+            ("--release", self.release.is_some()),
+            ("--operator", self.operator.is_some()),
+            ("--kubeconfig", self.kubeconfig.is_some()),
+            ("--workload deploymentconfig", self.workload == Workload::DeploymentConfig),
+            ("--replicas below 2", self.replicas < 2),
+        ];
+        match without.iter().find(|(_, given)| self.mode == Mode::Kill && *given) {
+            Some((flag, _)) => Err(miette!("--mode kill knows no {flag}")),
+            None => Ok(self),
+        }
+    }
+}
+
+/// See [`Args::mode`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// The operator ships releases of an annotated workload.
+    Annotation,
+    /// One pod hangs while it is Ready, an alert names it, and the killer removes it.
+    Kill,
+}
+
 /// See [`Args::release`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Choice {
@@ -56,4 +86,34 @@ pub(crate) enum Workload {
     /// OpenShift's DeploymentConfig, behind a Service that selects its pods by it.
     #[value(name = "deploymentconfig")]
     DeploymentConfig,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parsed(words: &[&str]) -> miette::Result<Args> {
+        Cli::try_parse_from([&["demo"], words].concat()).map_err(|error| miette!("{error}"))?.args.checked()
+    }
+
+    #[test]
+    fn a_mode_takes_what_it_knows() {
+        assert_eq!(parsed(&[]).unwrap().mode, Mode::Annotation);
+        assert_eq!(parsed(&["--mode", "annotation", "--release", "bad"]).unwrap().release, Some(Choice::Bad));
+        let kill = parsed(&["--mode", "kill", "--json", "--replicas", "4"]).unwrap();
+        assert_eq!((kill.mode, kill.json, kill.replicas), (Mode::Kill, true, 4));
+        for wrong in
+            [["--release", "bad"], ["--kubeconfig", "k"], ["--workload", "deploymentconfig"], ["--replicas", "1"]]
+        {
+            assert!(parsed(&[&["--mode", "kill"], &wrong[..]].concat()).is_err(), "{wrong:?}");
+        }
+        assert!(parsed(&["--mode", "resource"]).is_err());
+    }
 }

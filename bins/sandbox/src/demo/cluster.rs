@@ -94,7 +94,8 @@ impl Cluster {
         create(&self.workloads(), workload).await
     }
 
-    fn api<K>(&self) -> Api<K>
+    /// The objects of a kind in the demo's namespace.
+    pub(super) fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
     {
@@ -143,11 +144,15 @@ impl Cluster {
         Ok(pods.items.len())
     }
 
+    /// Every pod, those on their way out too.
+    pub(super) async fn pods(&self) -> miette::Result<Vec<Pod>> {
+        let pods = self.api::<Pod>().list(&ListParams::default()).await;
+        Ok(pods.into_diagnostic().wrap_err("listing the pods")?.items)
+    }
+
     /// Asks every production process over its own port which digest it runs; says what is wrong.
     pub(super) async fn against_processes(&self, digest: &str, replicas: u32) -> miette::Result<Vec<String>> {
-        let pods =
-            self.api::<Pod>().list(&ListParams::default()).await.into_diagnostic().wrap_err("listing the pods")?;
-        let production: Vec<_> = pods.items.into_iter().filter(is_production).collect();
+        let production: Vec<_> = self.pods().await?.into_iter().filter(is_production).collect();
         let mut complaints = Vec::new();
         if u32::try_from(production.len()).ok() != Some(replicas) {
             complaints.push(format!("production has {} pods, and {replicas} are wanted", production.len()));
@@ -171,7 +176,7 @@ impl Cluster {
 }
 
 /// Pods that a controller of the workload's made and that are not on their way out.
-fn is_production(pod: &Pod) -> bool {
+pub(super) fn is_production(pod: &Pod) -> bool {
     let kinds = [<ReplicaSet as kube::Resource>::kind(&()), <ReplicationController as kube::Resource>::kind(&())];
     let made = |kind: &str| kinds.iter().any(|maker| *maker == kind);
     pod.metadata.deletion_timestamp.is_none() && pod.owner_references().iter().any(|owner| made(&owner.kind))

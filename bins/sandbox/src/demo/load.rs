@@ -54,10 +54,18 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Starts the client and waits for its first line.
-    pub(super) async fn start(program: &Path, url: &str, rate: u32, log: &Path, voice: Voice) -> miette::Result<Self> {
+    /// Starts the client, with `more` flags, and waits for its first line.
+    pub(super) async fn start(
+        program: &Path,
+        url: &str,
+        rate: u32,
+        more: &[&str],
+        log: &Path,
+        voice: Voice,
+    ) -> miette::Result<Self> {
         let rate = rate.to_string();
-        let (process, lines) = Process::start("demo-client", program, [url, "--rate", &rate, "--json"], log).await?;
+        let arguments = [url, "--rate", &rate, "--json"].into_iter().chain(more.iter().copied());
+        let (process, lines) = Process::start("demo-client", program, arguments, log).await?;
         let (sender, totals) = watch::channel(Totals::default());
         tokio::spawn(count(lines, sender, voice));
         let mut load = Self { process, totals };

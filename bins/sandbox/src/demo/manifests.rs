@@ -93,6 +93,14 @@ pub(crate) fn all_with_config(image: &str, watched: &str, replicas: u32, incubat
     [namespace(), service, deployment_config(image, watched, replicas, incubation)]
 }
 
+/// All of them without what asks for canaries.
+pub(crate) fn plain(image: &str, replicas: u32) -> [Value; 3] {
+    let [namespace, service, mut deployment] = all(image, image, replicas, 60);
+    replace(&mut deployment, "/metadata/labels", json!({"app": APP}));
+    replace(&mut deployment, "/metadata/annotations", json!({}));
+    [namespace, service, deployment]
+}
+
 /// All of them, as they are applied.
 pub(crate) fn all(image: &str, watched: &str, replicas: u32, incubation: u32) -> [Value; 3] {
     [namespace(), service(), deployment(image, watched, replicas, incubation)]

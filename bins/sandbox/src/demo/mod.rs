@@ -1,10 +1,12 @@
-//! `sandbox demo`: releases on a sandbox, under load, with the real operator; judged from outside.
+//! `sandbox demo`: releases on a sandbox, under load, with the real operator, or a pod that hangs, with the real killer;
+//! judged from outside.
 
 mod args;
 mod audit;
 mod cluster;
 mod evidence;
 mod images;
+mod kill;
 mod load;
 mod log;
 pub(crate) mod manifests;
@@ -17,6 +19,7 @@ mod stage;
 
 pub(crate) use args::Args;
 
+use self::args::Mode;
 use self::images::Release;
 use self::report::Summary;
 use self::stage::Stage;
@@ -27,19 +30,28 @@ use std::process::ExitCode;
 use std::time::Instant;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Runs the demo; success only if every release ended as it should.
+/// Runs the demo; success only if everything ended as it should.
 pub(crate) async fn run(args: Args) -> miette::Result<ExitCode> {
+    let args = args.checked()?;
     let voice = if args.json { Voice::Stderr } else { Voice::Stdout };
     let dir = directory(&args)?;
     let mut terminate = signal(SignalKind::terminate()).into_diagnostic()?;
     let played = tokio::select! {
-        played = play(&args, &dir, voice) => played,
+        played = async {
+            match args.mode {
+                Mode::Annotation => play(&args, &dir, voice).await,
+                Mode::Kill => kill::play(&args, &dir, voice).await,
+            }
+        } => played,
         _ = tokio::signal::ctrl_c() => Err(miette::miette!("interrupted")),
         _ = terminate.recv() => Err(miette::miette!("asked to stop")),
     };
     match played {
         Ok(complaints) if complaints.is_empty() => {
-            voice.say("\nAll releases ended as they should.");
+            voice.say(match args.mode {
+                Mode::Annotation => "\nAll releases ended as they should.",
+                Mode::Kill => "\nThe pod that hung was removed, once, and replaced.",
+            });
             if args.dir.is_none() {
                 // Nobody will look at logs that nobody asked for. What can't be removed is the system's to clean.
                 let _ = std::fs::remove_dir_all(&dir);

@@ -1,11 +1,10 @@
 //! The real operator as a process, told to look often so that the demo is short.
 
-use super::process::Process;
+use super::process::{Process, show};
 use crate::voice::Voice;
 use keeper_sandbox::Sandbox;
 use miette::miette;
 use std::path::Path;
-use tokio::sync::mpsc;
 
 /// The running operator.
 pub(super) struct Operator {
@@ -35,7 +34,7 @@ impl Operator {
         ];
         let arguments = arguments.into_iter().flatten().chain(["--insecure"]);
         let (process, lines) = Process::start("the operator", program, arguments, log).await?;
-        tokio::spawn(show(lines, voice));
+        tokio::spawn(show(lines, "operator", voice));
         Ok(Self { process })
     }
 
@@ -50,34 +49,5 @@ impl Operator {
     /// Stops it gracefully.
     pub(super) async fn stop(self) -> miette::Result<()> {
         self.process.stop().await
-    }
-}
-
-async fn show(mut lines: mpsc::UnboundedReceiver<String>, voice: Voice) {
-    while let Some(line) = lines.recv().await {
-        voice.say(&format!("operator  {}", without_time(&line)));
-    }
-}
-
-/// The line without its timestamp, which the log file keeps.
-fn without_time(line: &str) -> &str {
-    let line = line.trim_start();
-    match line.split_once(char::is_whitespace) {
-        Some((time, rest)) if time.parse::<jiff::Timestamp>().is_ok() => rest.trim_start(),
-        _ => line,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timestamps_are_for_the_file() {
-        assert_eq!(
-            without_time("2026-11-22T11:00:00.123456Z  INFO shop/app Settled UpToDate"),
-            "INFO shop/app Settled UpToDate"
-        );
-        assert_eq!(without_time("no time here"), "no time here");
     }
 }

@@ -1,5 +1,6 @@
 //! A program of ours as a process: its lines are read and kept in a file; it is told to end and waited for.
 
+use crate::voice::Voice;
 use miette::{IntoDiagnostic, WrapErr, miette};
 use std::ffi::OsStr;
 use std::path::Path;
@@ -86,5 +87,35 @@ async fn keep(mut lines: mpsc::UnboundedReceiver<String>, mut file: File) {
         if lines.is_empty() && file.flush().await.is_err() {
             return;
         }
+    }
+}
+
+/// Shows each line under the program's name, until it ends.
+pub(super) async fn show(mut lines: mpsc::UnboundedReceiver<String>, name: &'static str, voice: Voice) {
+    while let Some(line) = lines.recv().await {
+        voice.say(&format!("{name:<9} {}", without_time(&line)));
+    }
+}
+
+/// The line without its timestamp, which the log file keeps.
+fn without_time(line: &str) -> &str {
+    let line = line.trim_start();
+    match line.split_once(char::is_whitespace) {
+        Some((time, rest)) if time.parse::<jiff::Timestamp>().is_ok() => rest.trim_start(),
+        _ => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_for_the_file() {
+        assert_eq!(
+            without_time("2026-11-22T11:00:00.123456Z  INFO shop/app Settled UpToDate"),
+            "INFO shop/app Settled UpToDate"
+        );
+        assert_eq!(without_time("no time here"), "no time here");
     }
 }

@@ -40,20 +40,23 @@ pub(super) struct Programs {
 impl Programs {
     /// Finds them.
     pub(super) fn find(args: &Args) -> miette::Result<Self> {
-        let here = std::env::current_exe().into_diagnostic().wrap_err("finding this program's own folder")?;
-        let folder = here.parent().ok_or_else(|| miette!("{} lies in no folder", here.display()))?;
-        let found = Self {
-            app: folder.join("demo-app"),
-            client: folder.join("demo-client"),
-            operator: args.operator.clone().unwrap_or_else(|| folder.join("operator")),
-        };
-        for program in [&found.app, &found.client, &found.operator] {
-            if !program.is_file() {
-                return Err(miette!(help = "cargo xtask demo builds everything", "{} is not there", program.display()));
-            }
-        }
-        Ok(found)
+        let operator = args.operator.clone().map_or_else(|| beside("operator"), there)?;
+        Ok(Self { app: beside("demo-app")?, client: beside("demo-client")?, operator })
     }
+}
+
+/// The program of this name beside this one.
+pub(super) fn beside(program: &str) -> miette::Result<PathBuf> {
+    let here = std::env::current_exe().into_diagnostic().wrap_err("finding this program's own folder")?;
+    let folder = here.parent().ok_or_else(|| miette!("{} lies in no folder", here.display()))?;
+    there(folder.join(program))
+}
+
+fn there(program: PathBuf) -> miette::Result<PathBuf> {
+    if program.is_file() {
+        return Ok(program);
+    }
+    Err(miette!(help = "cargo xtask demo builds everything", "{} is not there", program.display()))
 }
 
 impl Stage {
@@ -84,7 +87,7 @@ impl Stage {
         ));
         let url = cluster.service_url().await?;
         voice.say(&format!("{} requests a second go to {url}", args.rate));
-        let load = Load::start(&programs.client, &url, args.rate, &dir.join("client.log"), voice).await?;
+        let load = Load::start(&programs.client, &url, args.rate, &[], &dir.join("client.log"), voice).await?;
         let operator =
             Operator::start(&programs.operator, &sandbox, NAMESPACE, &dir.join("operator.log"), voice).await?;
         let controller = controller.drop_guard();
@@ -125,7 +128,8 @@ async fn sandbox(args: &Args, dir: &Path) -> miette::Result<(Sandbox, Log)> {
     Ok((sandbox, args.audit_log.clone().map_or(Log::Absent, Log::Audit)))
 }
 
-async fn ready(cluster: &Cluster) -> miette::Result<()> {
+/// Waits until production is complete.
+pub(super) async fn ready(cluster: &Cluster) -> miette::Result<()> {
     let start = Instant::now();
     while !cluster.production().await?.complete {
         if start.elapsed() > READY_WITHIN {
