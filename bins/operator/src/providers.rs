@@ -32,7 +32,7 @@ pub(crate) fn signals(args: &Args) -> Result<Signals> {
     };
     let flags = args.prometheus.iter().map(|(name, url)| Provider::new(name, url));
     let prometheus = Servers::new(file.prometheus.into_iter().chain(flags)).into_diagnostic()?;
-    Ok(Signals { prometheus, http: endpoints(file.http)? })
+    Ok(Signals { prometheus, http: endpoints(file.http)?, cluster: None })
 }
 
 fn endpoints(all: Vec<EndpointSettings>) -> Result<BTreeMap<String, Arc<Endpoint>>> {

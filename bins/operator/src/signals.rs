@@ -2,13 +2,14 @@
 
 use keeper_api::checks::{self, HttpErrorRate, SeriesMatcher, Source};
 use keeper_api::{Check, Rule};
-use keeper_controller::MakeSignals;
+use keeper_controller::{JobCheck, MakeSignals};
 use keeper_http::{Endpoint, Expected, HttpCheck, HttpCheckSettings, Method};
 use keeper_prometheus::{
     DirectScrape, ErrorRate, ErrorRateSettings, LatencyShare, LatencyShareSettings, Matchers, MatchersError, NoData,
     Query, QuerySettings, Servers,
 };
 use keeper_signal::{HealthSignal, Look, Verdict, Why, from_fn};
+use kube::Client;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +21,18 @@ const SCRAPE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Signals {
     pub(crate) prometheus: Servers,
     pub(crate) http: BTreeMap<String, Arc<Endpoint>>,
+    /// Where Jobs are started; without it there are none.
+    pub(crate) cluster: Option<Client>,
 }
 
 impl MakeSignals for Signals {
     fn make(&self, check: &Check) -> Result<Box<dyn HealthSignal>, String> {
-        let policy = check.policy.clone();
-        match self.asked(&check.rule) {
+        let mut policy = check.policy.clone();
+        if matches!(check.rule, Rule::Job(_)) {
+            // A Job is looked at at every look: it paces itself.
+            policy.interval = Duration::ZERO;
+        }
+        match self.asked(check) {
             Ok(signal) => Ok(Box::new(policy.on(check.name.as_str(), signal))),
             // What judges nothing must not hold up what does.
             Err(why) if policy.observe_only => {
@@ -39,13 +46,16 @@ impl MakeSignals for Signals {
 
 impl Signals {
     /// What asks what a check asks.
-    fn asked(&self, rule: &Rule) -> Result<Box<dyn HealthSignal>, String> {
-        match rule {
+    fn asked(&self, check: &Check) -> Result<Box<dyn HealthSignal>, String> {
+        match &check.rule {
             Rule::HttpErrorRate(check) => self.error_rate(check),
             Rule::LatencyShare(check) => self.latency_share(check),
             Rule::Query(check) => self.query(check),
             Rule::Http(check) => self.http(check),
-            Rule::Job(_) => Err("this operator starts no Jobs".into()),
+            Rule::Job(job) => {
+                let client = self.cluster.clone().ok_or("this operator has no cluster to start Jobs in")?;
+                Ok(Box::new(JobCheck::new(client, &check.name, (**job).clone(), check.policy.interval)))
+            }
         }
     }
 
@@ -150,7 +160,12 @@ mod tests {
         let providers = providers.iter().map(|name| Provider::new(*name, "http://127.0.0.1:1"));
         let tests = Endpoint::new(EndpointSettings::new("tests", "http://127.0.0.1:1/api")).unwrap();
         let http = BTreeMap::from([("tests".to_owned(), Arc::new(tests))]);
-        let signals = Signals { prometheus: Servers::new(providers).unwrap(), http };
+        // A client wants a runtime, although nothing is asked here.
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let _runtime = runtime.enter();
+        let config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+        let cluster = Some(Client::try_from(config).unwrap());
+        let signals = Signals { prometheus: Servers::new(providers).unwrap(), http, cluster };
         let annotations = json!({"canary-image": "registry.test/web:v1", "canary-keeper.dev/checks": yaml});
         let container = json!({"name": "web", "image": "registry.test/web:v0"});
         let workload = json!({
@@ -191,6 +206,12 @@ mod tests {
         };
         assert_eq!(with("tests"), ["http"]);
         assert_eq!(with("other"), ["provider: this operator has no http endpoint other"]);
+    }
+
+    #[test]
+    fn a_check_of_kind_job_becomes_a_signal() {
+        let yaml = "- {kind: job, name: smoke, jobTemplate: {spec: {template: {spec: {containers: [{name: a}]}}}}}";
+        assert_eq!(made(&[], yaml), ["smoke"]);
     }
 
     #[test]

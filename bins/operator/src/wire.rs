@@ -32,8 +32,9 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     })
     .into_diagnostic()?;
     let tls = tls(&args)?;
-    let signals = providers::signals(&args)?;
+    let mut signals = providers::signals(&args)?;
     let client = connect(args.kubeconfig.as_deref(), USER_AGENT).await.into_diagnostic()?;
+    signals.cluster = Some(client.clone());
     let tags = TagWatcher::new(Arc::new(registry(&args)?), args.registry_interval);
 
     let mut metrics = Registry::with_prefix("canary_keeper");

@@ -95,6 +95,36 @@ impl Cluster {
         Ok(all.items.iter().any(of_it))
     }
 
+    /// A check's Job.
+    pub(crate) async fn job(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>, ClusterError> {
+        within("read a check's Job", self.api(namespace, &kind::job()).get_opt(name)).await
+    }
+
+    /// The pods of that very Job.
+    pub(crate) async fn pods_of_job(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Result<Vec<DynamicObject>, ClusterError> {
+        let params = ListParams::default().labels(&format!("job-name={name}"));
+        let list = within("list the pods of a check's Job", self.api(namespace, &kind::pod()).list(&params)).await?;
+        let is_its = |pod: &DynamicObject| pod.owner_references().iter().any(|owner| owner.uid == uid);
+        Ok(list.items.into_iter().filter(is_its).collect())
+    }
+
+    pub(crate) async fn start_job(&self, job: &DynamicObject) -> Result<DynamicObject, ClusterError> {
+        let api = self.api(&job.namespace().unwrap_or_default(), &kind::job());
+        within("start a check's Job", api.create(&post(false), job)).await
+    }
+
+    /// Deletes the Job of that uid, and its pods after it.
+    pub(crate) async fn delete_job(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ClusterError> {
+        let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+        within("delete a check's Job", self.api(namespace, &kind::job()).delete(name, &params)).await.map(drop)
+    }
+
     pub(crate) async fn record(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>, ClusterError> {
         within("read the record", self.api(namespace, &kind::config_map()).get_opt(name)).await
     }

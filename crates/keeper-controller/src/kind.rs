@@ -94,6 +94,10 @@ pub(crate) fn replication_controller() -> ApiResource {
     resource("", "v1", "ReplicationController", "replicationcontrollers")
 }
 
+pub(crate) fn job() -> ApiResource {
+    resource("batch", "v1", "Job", "jobs")
+}
+
 pub(crate) fn pod() -> ApiResource {
     resource("", "v1", "Pod", "pods")
 }

@@ -22,6 +22,7 @@ mod canary_world;
 mod crashes;
 mod deploymentconfig;
 mod faults;
+mod job_check;
 mod ledger;
 mod load;
 mod prometheus;

@@ -8,8 +8,12 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// A Job that is made for a measurement: complete is healthy, failed is unhealthy, and anything that kept it from
-/// running (an image that can't be pulled, no room) is an error. Without `interval` there is one measurement, whose
-/// outcome stands.
+/// running (an image that can't be pulled, no room) or from ending in time is an error. Without `interval` there is one
+/// measurement, whose outcome stands; with it, a Job is started that long after the one before was, when that has ended.
+///
+/// Each container is told what the canary is by the environment variables `CANARY_POD` (its name), `CANARY_ADDRESS`,
+/// `CANARY_NAMESPACE` and `CANARY_WORKLOAD`, which stand first, so that `$(CANARY_ADDRESS)` may be written in others. The
+/// Job belongs to the canary and is removed with it.
 ///
 /// It runs as the workload's own ServiceAccount, so that a check can do nothing that the workload couldn't.
 ///
@@ -31,7 +35,8 @@ pub struct Job {
     /// is filled in: `restartPolicy: Never`, `backoffLimit: 0`, the ServiceAccount, `activeDeadlineSeconds` (the
     /// time-out) and `ttlSecondsAfterFinished` (10 min), by which the cluster removes what we couldn't. Required.
     pub template: Value,
-    /// `timeout`: a Job that runs longer is failed by the cluster, which counts as unhealthy. 1 s to 1 h, default 5 min.
+    /// `timeout`: a Job that runs longer has measured nothing; it is deleted, and another one started. 1 s to 1 h, default
+    /// 5 min.
     pub timeout: Duration,
 }
 
@@ -46,7 +51,11 @@ impl Job {
             Form::Job,
             "metadata (labels and annotations) and spec of a batch/v1 Job. It runs as the workload's own ServiceAccount. Required.",
         ),
-        field("timeout", Form::Span, "A Job that runs longer is failed, 1s to 1h. Default 5m."),
+        field(
+            "timeout",
+            Form::Span,
+            "A Job that runs longer has measured nothing and is deleted, 1s to 1h. Default 5m.",
+        ),
     ];
 
     pub(super) fn read(fields: &Fields<'_>, workload: &Value) -> Result<Self, Invalid> {
