@@ -17,6 +17,10 @@ pub(crate) struct Args {
     /// What production is.
     #[arg(long, value_enum, default_value = "deployment")]
     pub(crate) workload: Workload,
+    /// Take every number from a real Prometheus, found on PATH, that scrapes the application's processes. Without it the
+    /// operator reads their counters itself.
+    #[arg(long)]
+    pub(crate) prometheus: bool,
     /// The operator to run. Default: the one beside this program. demo-app and demo-client are always taken from there.
     #[arg(long)]
     pub(crate) operator: Option<PathBuf>,
@@ -46,11 +50,17 @@ pub(crate) struct Args {
 impl Args {
     /// Refuses what the mode would pass over.
     pub(crate) fn checked(self) -> miette::Result<Self> {
+        let a_config = self.workload == Workload::DeploymentConfig;
+        if self.mode == Mode::Resource && a_config {
+            return Err(miette!("--mode resource knows no --workload deploymentconfig: a Canary is for a Deployment"));
+        }
         let without = [
             ("--release", self.release.is_some()),
             ("--operator", self.operator.is_some()),
             ("--kubeconfig", self.kubeconfig.is_some()),
-            ("--workload deploymentconfig", self.workload == Workload::DeploymentConfig),
+            ("--workload deploymentconfig", a_config),
+            // It takes one that it finds, together with an Alertmanager.
+            ("--prometheus", self.prometheus),
             ("--replicas below 2", self.replicas < 2),
         ];
         match without.iter().find(|(_, given)| self.mode == Mode::Kill && *given) {
@@ -65,6 +75,8 @@ impl Args {
 pub(crate) enum Mode {
     /// The operator ships releases of an annotated workload.
     Annotation,
+    /// The operator ships what a Canary asks for, which is edited for each release.
+    Resource,
     /// One pod hangs while it is Ready, an alert names it, and the killer removes it.
     Kill,
 }
@@ -114,6 +126,8 @@ mod tests {
         {
             assert!(parsed(&[&["--mode", "kill"], &wrong[..]].concat()).is_err(), "{wrong:?}");
         }
-        assert!(parsed(&["--mode", "resource"]).is_err());
+        assert!(parsed(&["--mode", "kill", "--prometheus"]).is_err());
+        assert_eq!(parsed(&["--mode", "resource", "--release", "good"]).unwrap().mode, Mode::Resource);
+        assert!(parsed(&["--mode", "resource", "--workload", "deploymentconfig"]).is_err());
     }
 }

@@ -80,13 +80,8 @@ impl Evidence<'_> {
                 complaints.push(format!("the patch of production does not test {tested}"));
             }
         }
-        let pins = |operation: &Value| {
-            operation
-                .get("value")
-                .and_then(Value::as_str)
-                .is_some_and(|image| image.ends_with(&format!("@{}", self.digest)))
-        };
-        if !operations(patch).any(pins) {
+        let pinned = format!("@{}", self.digest);
+        if !operations(patch).filter_map(|operation| operation.get("value")).any(|value| names(value, &pinned)) {
             complaints.push(format!("the patch of production does not pin {}", self.digest));
         }
         complaints
@@ -112,10 +107,15 @@ impl Evidence<'_> {
             .then(|| format!("the canary was in the EndpointSlice for {short} only before the patch"))
     }
 
-    /// The names of the pods that the operator created.
+    /// The names of the pods that the operator created, and of its Deployments beside production.
     fn canaries(&self) -> impl Iterator<Item = &str> {
-        let pods = self.records.iter().filter(|record| record.resource == "pods" && record.subresource.is_empty());
-        let created = pods.filter(|record| record.verb == "create" && is_operators(record) && is_done(record));
+        let canary = |record: &&RequestRecord| match record.resource.as_str() {
+            "pods" => record.subresource.is_empty(),
+            "deployments" => record.group == "apps" && record.name != APP,
+            _ => false,
+        };
+        let created = self.records.iter().filter(canary);
+        let created = created.filter(|record| record.verb == "create" && is_operators(record) && is_done(record));
         created.map(|record| record.name.as_str())
     }
 }
@@ -139,13 +139,26 @@ fn path(operation: &Value) -> &str {
     operation.get("path").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Whether an EndpointSlice lists a pod as ready.
-fn lists(slice: &Value, pod: &str) -> bool {
+/// Whether an image that ends like this stands in a value: the value itself, or a whole pod template.
+fn names(value: &Value, ending: &str) -> bool {
+    match value {
+        Value::String(image) => image.ends_with(ending),
+        Value::Array(values) => values.iter().any(|value| names(value, ending)),
+        Value::Object(fields) => fields.values().any(|value| names(value, ending)),
+        _ => false,
+    }
+}
+
+/// Whether an EndpointSlice lists a canary as ready: the pod itself, or one of the Deployment's, which begin with its name.
+fn lists(slice: &Value, canary: &str) -> bool {
     let endpoints = slice.get("endpoints").and_then(Value::as_array).into_iter().flatten();
     let ready = |endpoint: &Value| endpoint.pointer("/conditions/ready").is_none_or(|ready| ready == true);
-    endpoints
-        .into_iter()
-        .any(|endpoint| endpoint.pointer("/targetRef/name").is_some_and(|name| name == pod) && ready(endpoint))
+    let of_it = |endpoint: &Value| {
+        let rest =
+            endpoint.pointer("/targetRef/name").and_then(Value::as_str).and_then(|name| name.strip_prefix(canary));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    endpoints.into_iter().any(|endpoint| of_it(endpoint) && ready(endpoint))
 }
 
 #[cfg(test)]
@@ -244,6 +257,24 @@ mod tests {
             json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "r/shop/app:stable"}]),
         );
         assert_eq!(against(&bare).len(), 3, "{:?}", against(&bare));
+    }
+
+    #[test]
+    fn a_canary_deployment_counts_with_its_pods_and_its_template_pins() {
+        let template = json!({"spec": {"containers": [{"name": APP, "image": format!("r/shop/app@{DIGEST}")}]}});
+        let mut promotion = patch(23);
+        promotion.body.as_mut().unwrap()[2] = json!({"op": "replace", "path": "/spec/template", "value": template});
+        let created = record(10, "create", "deployments", "app-canary", json!({}));
+        let listed = |pod| slice(11, &[(pod, true), ("app-5d8c-x", true)]);
+        let good = vec![created.clone(), listed("app-canary-7f9-b"), promotion.clone()];
+        assert_eq!(against(&good), Vec::<String>::new());
+        let unlisted = vec![created.clone(), listed("app-canaryesque"), promotion.clone()];
+        assert!(against(&unlisted).concat().contains("was not in the EndpointSlice"));
+        let twice = [vec![created], good.clone()].concat();
+        assert!(against(&twice).concat().contains("2 canaries"));
+        let mut as_written = good;
+        as_written[2].body.as_mut().unwrap()[2]["value"]["spec"]["containers"][0]["image"] = json!("r/shop/app:v2");
+        assert!(against(&as_written).concat().contains("does not pin"));
     }
 
     #[test]

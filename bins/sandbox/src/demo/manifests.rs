@@ -79,8 +79,31 @@ fn deployment_config(image: &str, watched: &str, replicas: u32, incubation: u32)
     config
 }
 
+/// The same check as JSON, on what the pods themselves tell or on what a Prometheus scraped from them.
+pub(super) fn check(prometheus: bool) -> Value {
+    let mut check = json!({"kind": "httpErrorRate", "threshold": 1, "minRequestCount": 100});
+    let source = if prometheus {
+        vec![("provider", json!(super::prometheus::NAME))]
+    } else {
+        vec![("port", json!(PORT)), ("path", json!("/metrics"))]
+    };
+    for (field, value) in source {
+        if let Some(place) = check.as_object_mut() {
+            place.insert(field.into(), value);
+        }
+    }
+    check
+}
+
+/// Makes a workload's check one on what a Prometheus scraped.
+pub(super) fn ask_prometheus(workload: &mut Value) {
+    // YAML reads JSON.
+    let checks = json!([check(true)]).to_string();
+    replace(workload, "/metadata/annotations/canary-keeper.dev~1checks", checks.into());
+}
+
 /// Puts a value in the place of one that is there.
-fn replace(manifest: &mut Value, pointer: &str, value: Value) {
+pub(super) fn replace(manifest: &mut Value, pointer: &str, value: Value) {
     if let Some(place) = manifest.pointer_mut(pointer) {
         *place = value;
     }

@@ -13,7 +13,9 @@ pub(crate) mod manifests;
 mod operator;
 mod outcome;
 mod process;
+mod prometheus;
 mod report;
+mod resource;
 mod ship;
 mod stage;
 
@@ -39,7 +41,7 @@ pub(crate) async fn run(args: Args) -> miette::Result<ExitCode> {
     let played = tokio::select! {
         played = async {
             match args.mode {
-                Mode::Annotation => play(&args, &dir, voice).await,
+                Mode::Annotation | Mode::Resource => play(&args, &dir, voice).await,
                 Mode::Kill => kill::play(&args, &dir, voice).await,
             }
         } => played,
@@ -49,7 +51,7 @@ pub(crate) async fn run(args: Args) -> miette::Result<ExitCode> {
     match played {
         Ok(complaints) if complaints.is_empty() => {
             voice.say(match args.mode {
-                Mode::Annotation => "\nAll releases ended as they should.",
+                Mode::Annotation | Mode::Resource => "\nAll releases ended as they should.",
                 Mode::Kill => "\nThe pod that hung was removed, once, and replaced.",
             });
             if args.dir.is_none() {

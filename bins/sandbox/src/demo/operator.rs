@@ -1,6 +1,7 @@
 //! The real operator as a process, told to look often so that the demo is short.
 
 use super::process::{Process, show};
+use super::prometheus::NAME;
 use crate::voice::Voice;
 use keeper_sandbox::Sandbox;
 use miette::miette;
@@ -17,6 +18,7 @@ impl Operator {
         program: &Path,
         sandbox: &Sandbox,
         namespace: &str,
+        prometheus: Option<&str>,
         log: &Path,
         voice: Voice,
     ) -> miette::Result<Self> {
@@ -32,7 +34,8 @@ impl Operator {
             ["--admin-listen", "127.0.0.1:0"],
             ["--log-format", "text"],
         ];
-        let arguments = arguments.into_iter().flatten().chain(["--insecure"]);
+        let prometheus = prometheus.map(|url| format!("--prometheus={NAME}={url}"));
+        let arguments = arguments.into_iter().flatten().chain(["--insecure"]).chain(prometheus.as_deref());
         let (process, lines) = Process::start("the operator", program, arguments, log).await?;
         tokio::spawn(show(lines, "operator", voice));
         Ok(Self { process })

@@ -8,7 +8,7 @@ use super::report::Summary;
 /// What phase and reason come to, if they are the end and speak of this digest.
 pub(super) fn outcome(production: &Production, digest: &str) -> Option<&'static str> {
     let short = digest.get(.."sha256:".len() + 12)?;
-    if !production.message.contains(short) {
+    if !production.about.contains(short) {
         return None;
     }
     match production.phase.as_str() {
@@ -88,6 +88,7 @@ mod tests {
             phase: phase.into(),
             reason: reason.into(),
             message: message.into(),
+            about: message.into(),
         }
     }
 

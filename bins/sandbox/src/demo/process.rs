@@ -3,7 +3,8 @@
 use crate::voice::Voice;
 use miette::{IntoDiagnostic, WrapErr, miette};
 use std::ffi::OsStr;
-use std::path::Path;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::fs::File;
@@ -65,6 +66,18 @@ impl Process {
             Err(_) => Err(miette!("{} did not end within {END_WITHIN:?} of SIGTERM", self.name)),
         }
     }
+}
+
+/// An address that was free a moment ago.
+pub(super) fn free() -> miette::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").into_diagnostic().wrap_err("looking for a free port")?;
+    listener.local_addr().into_diagnostic()
+}
+
+/// A program of that name in one of the folders of PATH.
+pub(super) fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 async fn pass_on(

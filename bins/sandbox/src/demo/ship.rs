@@ -1,11 +1,12 @@
 //! One release: the image is pushed, the operator decides, and what happened is judged from outside.
 
-use super::args::{Args, Choice};
+use super::args::{Args, Choice, Mode};
 use super::evidence::Evidence;
 use super::images::Release;
 use super::manifests::{REPOSITORY, TAG};
 use super::outcome::{Outcome, outcome};
 use super::report::Summary;
+use super::resource;
 use super::stage::Stage;
 use crate::voice::Voice;
 use jiff::SignedDuration;
@@ -40,8 +41,8 @@ pub(super) async fn ship(
     let before = stage.cluster.production().await?;
     let client = stage.load.so_far();
     let mark = stage.log.mark(&stage.sandbox)?;
-    let digest = stage.sandbox.registry().push(REPOSITORY, TAG, &release.image(&stage.programs.app));
-    voice.say(&format!("pushed    {digest} as {TAG}"));
+    let answered = answered(stage).await?;
+    let digest = push(stage, release, args, voice).await?;
 
     let verdict = decided(stage, &digest, args).await?;
     let canaries = gone(stage).await?;
@@ -71,8 +72,35 @@ pub(super) async fn ship(
             Choice::Bad => evidence.against_rejection(),
         });
     }
+    if stage.prometheus.is_some() && self::answered(stage).await? == answered {
+        complaints.push("Prometheus was asked nothing, so the numbers came from elsewhere".into());
+    }
     complaints.extend(stage.cluster.against_processes(outcome.runs(), args.replicas).await?);
     Ok((summary, complaints))
+}
+
+/// Pushes the image, and in resource mode asks for it; answers its digest.
+async fn push(stage: &Stage, release: &Release, args: &Args, voice: Voice) -> miette::Result<String> {
+    let tag = match args.mode {
+        Mode::Annotation | Mode::Kill => TAG.to_owned(),
+        Mode::Resource => resource::tag(release),
+    };
+    let digest = stage.sandbox.registry().push(REPOSITORY, &tag, &release.image(&stage.programs.app));
+    voice.say(&format!("pushed    {digest} as {tag}"));
+    if args.mode == Mode::Resource {
+        let image = stage.sandbox.registry().pull_spec(REPOSITORY, &tag);
+        stage.cluster.ask(resource::canary(&image, args)).await?;
+        voice.say(&format!("asked     by the Canary for {image}"));
+    }
+    Ok(digest)
+}
+
+/// The questions that Prometheus has answered so far; zero without one.
+async fn answered(stage: &Stage) -> miette::Result<u64> {
+    match &stage.prometheus {
+        Some(prometheus) => prometheus.answered().await,
+        None => Ok(0),
+    }
 }
 
 /// Waits until the operator has come to an end with this digest.

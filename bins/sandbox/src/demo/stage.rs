@@ -1,12 +1,13 @@
 //! Everything that plays a part, started in order and stopped in order.
 
-use super::args::{Args, Workload};
+use super::args::{Args, Mode, Workload};
 use super::cluster::Cluster;
 use super::images::FIRST;
 use super::load::Load;
 use super::log::Log;
 use super::manifests::{self, NAMESPACE, REPOSITORY, TAG};
 use super::operator::Operator;
+use super::prometheus::Prometheus;
 use crate::voice::Voice;
 use keeper_sandbox::{AttachConfig, Sandbox, SandboxConfig, controllers};
 use miette::{IntoDiagnostic, WrapErr, miette};
@@ -24,6 +25,8 @@ pub(super) struct Stage {
     pub(super) cluster: Cluster,
     pub(super) load: Load,
     pub(super) operator: Operator,
+    /// Where the numbers come from, if not from the pods.
+    pub(super) prometheus: Option<Prometheus>,
     pub(super) programs: Programs,
     pub(super) log: Log,
     /// Ends the DeploymentConfig controller, where there is one.
@@ -64,21 +67,29 @@ impl Stage {
     pub(super) async fn build(args: &Args, dir: &Path, voice: Voice) -> miette::Result<Self> {
         let programs = Programs::find(args)?;
         let (sandbox, log) = sandbox(args, dir).await?;
-        let cluster = Cluster::new(sandbox.client_named("demo").into_diagnostic()?, args.workload);
+        let cluster = Cluster::new(sandbox.client_named("demo").into_diagnostic()?, args.workload, args.mode);
         let digest = sandbox.registry().push(REPOSITORY, TAG, &FIRST.image(&programs.app));
         let (image, watched) =
             (sandbox.registry().pinned_spec(REPOSITORY, &digest), sandbox.registry().pull_spec(REPOSITORY, TAG));
         let controller = CancellationToken::new();
-        let apply = match args.workload {
-            Workload::Deployment => manifests::all,
-            Workload::DeploymentConfig => {
+        let mut objects = match (args.mode, args.workload) {
+            // Of a DeploymentConfig no Canary can be, which the arguments are checked for.
+            (Mode::Resource, _) => {
+                cluster.define_canaries().await?;
+                manifests::plain(&image, args.replicas)
+            }
+            (_, Workload::Deployment) => manifests::all(&image, &watched, args.replicas, args.incubation),
+            (_, Workload::DeploymentConfig) => {
                 cluster.define_configs().await?;
                 let own = sandbox.client_named("sandbox-controllers").into_diagnostic()?;
                 tokio::spawn(controllers::deployment_configs(own, Some(NAMESPACE.into()), controller.clone()));
-                manifests::all_with_config
+                manifests::all_with_config(&image, &watched, args.replicas, args.incubation)
             }
         };
-        cluster.create(apply(&image, &watched, args.replicas, args.incubation)).await?;
+        if args.prometheus {
+            objects.iter_mut().for_each(manifests::ask_prometheus);
+        }
+        cluster.create(objects).await?;
         ready(&cluster).await?;
         voice.say(&format!(
             "{} replicas of {image} are ready; kubectl --kubeconfig {} works",
@@ -88,10 +99,14 @@ impl Stage {
         let url = cluster.service_url().await?;
         voice.say(&format!("{} requests a second go to {url}", args.rate));
         let load = Load::start(&programs.client, &url, args.rate, &[], &dir.join("client.log"), voice).await?;
-        let operator =
-            Operator::start(&programs.operator, &sandbox, NAMESPACE, &dir.join("operator.log"), voice).await?;
+        let prometheus = match args.prometheus {
+            true => Some(Prometheus::start(&cluster, args.replicas, dir, voice).await?),
+            false => None,
+        };
+        let (url, said) = (prometheus.as_ref().map(Prometheus::url), dir.join("operator.log"));
+        let operator = Operator::start(&programs.operator, &sandbox, NAMESPACE, url.as_deref(), &said, voice).await?;
         let controller = controller.drop_guard();
-        let mut stage = Self { sandbox, cluster, load, operator, programs, log, controller };
+        let mut stage = Self { sandbox, cluster, load, operator, prometheus, programs, log, controller };
         // What it asks for when it starts is not any release's.
         stage.load.seconds(3).await?;
         stage.operator.check()?;
@@ -102,6 +117,10 @@ impl Stage {
     pub(super) async fn down(self) -> miette::Result<()> {
         let operator = self.operator.stop().await;
         let load = self.load.stop().await;
+        let prometheus = match self.prometheus {
+            Some(prometheus) => prometheus.stop().await,
+            None => Ok(()),
+        };
         drop(self.controller);
         // A cluster of the demo's own goes with everything in it.
         let tidied = match self.sandbox.api() {
@@ -109,7 +128,7 @@ impl Stage {
             None => self.cluster.remove_all().await,
         };
         self.sandbox.stop().await;
-        operator.and(load).and(tidied)
+        operator.and(load).and(prometheus).and(tidied)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::look;
 use super::rule;
-use super::scene::{answers, free};
+use super::scene::answers;
 use super::shop::Shop;
-use crate::demo::process::Process;
+use crate::demo::process::{Process, free, on_path};
 use crate::voice::Voice;
 use miette::{IntoDiagnostic, WrapErr};
 use serde_json::Value;
@@ -103,9 +103,4 @@ async fn write_targets(dir: &Path, shop: &Shop) -> miette::Result<()> {
 
 fn write(path: &Path, value: &Value) -> miette::Result<()> {
     std::fs::write(path, value.to_string()).into_diagnostic().wrap_err_with(|| format!("writing {}", path.display()))
-}
-
-fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }

@@ -2,17 +2,17 @@
 
 use super::alerts::Alerts;
 use super::shop::Shop;
-use crate::demo::args::{Args, Workload};
+use crate::demo::args::Args;
 use crate::demo::cluster::Cluster;
 use crate::demo::images::FIRST;
 use crate::demo::load::Load;
 use crate::demo::manifests::{self, NAMESPACE, REPOSITORY, TAG};
-use crate::demo::process::{Process, show};
+use crate::demo::process::{Process, free, show};
 use crate::demo::stage::{beside, ready};
 use crate::voice::Voice;
 use keeper_sandbox::{Sandbox, SandboxConfig};
 use miette::{IntoDiagnostic, WrapErr, miette};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::process::Command;
@@ -41,7 +41,7 @@ impl Scene {
         let mut config = SandboxConfig::new(dir);
         config.api.request_log_file = Some(dir.join("requests.jsonl"));
         let sandbox = Sandbox::start(config).await.into_diagnostic().wrap_err("starting the sandbox")?;
-        let cluster = Cluster::new(sandbox.client_named("demo").into_diagnostic()?, Workload::Deployment);
+        let cluster = Cluster::new(sandbox.client_named("demo").into_diagnostic()?, args.workload, args.mode);
         let digest = sandbox.registry().push(REPOSITORY, TAG, &FIRST.image(&app));
         let image = sandbox.registry().pinned_spec(REPOSITORY, &digest);
         cluster.create(manifests::plain(&image, args.replicas)).await?;
@@ -127,10 +127,4 @@ pub(super) async fn answers(url: &str, who: &str) -> miette::Result<()> {
         sleep(Duration::from_millis(100)).await;
     }
     Ok(())
-}
-
-/// An address that was free a moment ago.
-pub(super) fn free() -> miette::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").into_diagnostic().wrap_err("looking for a free port")?;
-    listener.local_addr().into_diagnostic()
 }
