@@ -34,7 +34,9 @@ const MEDIA: [&str; 9] = [
 /// The configmap `a` still is as it was made, and can be read at once.
 async fn undisturbed(api: &Api, made: &Value) {
     let asked = Instant::now();
-    assert_eq!(&api.get(&api.core("configmaps/a")).await.expect(200), made);
+    // By a connection of its own: one that a refused body was sent on may be at its end.
+    let answer = reqwest::get(format!("{}{}", api.url, api.core("configmaps/a"))).await.unwrap();
+    assert_eq!(&answer.json::<Value>().await.unwrap(), made);
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
 }
 
