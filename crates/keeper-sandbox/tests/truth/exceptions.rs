@@ -51,7 +51,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         name: "conditions of Deployments",
-        reason: "the controllers' work: tests/workloads.rs holds it against the real controllers",
+        reason: "the controllers' work: tests/controllers holds it against the real controllers",
         apply: |step, _, body| {
             if step.path.contains("/deployments") {
                 everywhere(body, &mut |map| drop(map.remove("conditions")));
