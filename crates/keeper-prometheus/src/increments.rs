@@ -113,6 +113,19 @@ impl Counters {
         Increments::Counted { increments, ignored }
     }
 
+    /// Whether a reading of this pod was used.
+    pub(crate) fn knows(&self, uid: &str) -> bool {
+        self.pods.contains_key(uid)
+    }
+
+    /// Whether a later reading is known to be of another process than the pod's last: it started at another time, or one of
+    /// its counters is lower.
+    pub(crate) fn began_anew(&self, uid: &str, reading: &Reading) -> bool {
+        let Some(last) = self.pods.get(uid).filter(|last| last.at < reading.at) else { return false };
+        let is_lower = |sample: &Sample| last.values.get(&sample.series).is_some_and(|had| sample.value < *had);
+        restarted(last.process_start, reading.process_start) || reading.samples.iter().any(is_lower)
+    }
+
     /// Forgets the pods for which this is false, by uid.
     pub fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
         self.pods.retain(|uid, _| is_kept(uid));

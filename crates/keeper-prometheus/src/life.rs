@@ -21,6 +21,9 @@ const OVERLAP: SignedDuration = SignedDuration::from_secs(30);
 /// The shortest and the longest time for which a sample stands for its pod. The longest is the server's own look-back, by
 /// which a pod that is gone still has its last value.
 const FRESH: (SignedDuration, SignedDuration) = (SignedDuration::from_secs(10), SignedDuration::from_mins(5));
+/// How far back it reaches behind the canary's own beginning, so that an older pod of its name is known when it is seen: such
+/// a pod may be scraped to its end, and a creation time is told in whole seconds. Longer than targets are scraped apart.
+const BEFORE_BIRTH: SignedDuration = SignedDuration::from_mins(5);
 /// The gauge by which programs say when they started.
 const PROCESS_START: &str = "process_start_time_seconds";
 
@@ -30,6 +33,8 @@ pub(crate) struct Life<T> {
     pub(crate) counted: T,
     uid: Option<String>,
     counters: Counters,
+    /// What older pods of the canary's name showed last, by the target that they were scraped as.
+    older: Counters,
     /// When the last answer was asked for.
     asked: Option<Timestamp>,
     /// The time between two samples of the canary.
@@ -115,16 +120,20 @@ impl<T: Default> Life<T> {
         rows: &[Row],
         mut add: impl FnMut(&mut T, Side, &Series, f64),
     ) -> Result<Vec<Series>, String> {
-        let targets = targets(rows, pods, labels, look.window);
+        let mut targets = targets(rows, pods, labels, look.window);
         let mine = |key: &Key| key.0 == look.canary.uid;
+        for (key, target) in targets.iter_mut().filter(|(key, _)| mine(key)) {
+            let name = name(key);
+            target.retain(|at, scraped| !self.is_older(&name, look.canary.created, &scraped.reading(*at)));
+        }
         check(targets.iter().filter(|(key, _)| mine(key)), metric, rows)?;
         for (key, target) in &targets {
             let side = if mine(key) { Side::Canary } else { Side::Baseline };
             let origin = if side == Side::Canary { Origin::Zero } else { Origin::FirstReading };
-            let (uid, job, instance) = key;
+            let name = name(key);
             for (at, scraped) in target {
                 let reading = scraped.reading(*at);
-                let taken = self.counters.take(&format!("{uid} {job} {instance}"), origin, &reading);
+                let taken = self.counters.take(&name, origin, &reading);
                 // What is left out as odd may be right in the next sample, and then nothing was lost.
                 if let Increments::Counted { increments, .. } = taken {
                     increments.iter().for_each(|one| add(&mut self.counted, side, one.series, one.by));
@@ -135,6 +144,20 @@ impl<T: Default> Life<T> {
         self.counters.retain(lives);
         (self.asked, self.labels) = (Some(look.window.to), Some(labels.clone()));
         self.newest(targets.iter().filter(|(key, _)| mine(key)), look.window.to, metric)
+    }
+
+    /// Whether what a target shows is of an older pod of the canary's name: it showed something before the canary was
+    /// created, and no counter has begun anew since.
+    fn is_older(&mut self, target: &str, born: Timestamp, reading: &Reading) -> bool {
+        if self.counters.knows(target) {
+            return reading.at < born;
+        }
+        if reading.at >= born && (!self.older.knows(target) || self.older.began_anew(target, reading)) {
+            return false;
+        }
+        // Only its last values matter, not what they add.
+        let _ = self.older.take(target, Origin::FirstReading, reading);
+        true
     }
 
     /// The canary's newest series, if they are fresh.
@@ -170,7 +193,7 @@ impl<T: Default> Life<T> {
     fn from(&self, window: Window) -> Timestamp {
         let overlap = self.spacing.map_or(FRESH.1, |spacing| (spacing * 4).clamp(OVERLAP, FRESH.1));
         let from = self.asked.map_or_else(|| before(window.to, FIRST_WINDOW), |asked| before(asked, overlap));
-        from.clamp(window.from.min(window.to), window.to)
+        from.clamp(before(window.from, BEFORE_BIRTH).min(window.to), window.to)
     }
 
     /// Another canary is another life.
@@ -230,7 +253,12 @@ fn is_of(row: &Row, pod: &Pod, labels: &PodLabels) -> bool {
     is(&labels.pod, &pod.name) && is(&labels.namespace, &pod.namespace)
 }
 
-/// The samples by who was scraped and when. What is older than the canary is of another pod with its name.
+/// How a target is remembered.
+fn name((uid, job, instance): &Key) -> String {
+    format!("{uid} {job} {instance}")
+}
+
+/// The samples by who was scraped and when; of the canary (the first of the pods) also those that are older than it.
 fn targets(rows: &[Row], pods: &[&Pod], labels: &PodLabels, life: Window) -> BTreeMap<Key, Target> {
     let mut targets: BTreeMap<Key, Target> = BTreeMap::new();
     for row in rows {
@@ -241,8 +269,10 @@ fn targets(rows: &[Row], pods: &[&Pod], labels: &PodLabels, life: Window) -> BTr
         let mut series = row.labels.clone();
         series.remove("__name__");
         let series = Series { name, labels: series };
+        let canary = pods.first().is_some_and(|canary| canary.uid == pod.uid);
         let from = life.from.max(pod.created);
-        for (at, value) in row.samples.iter().filter(|(at, _)| (from..=life.to).contains(at)) {
+        let asked = |at: &Timestamp| (from..=life.to).contains(at) || (canary && *at < pod.created);
+        for (at, value) in row.samples.iter().filter(|(at, _)| asked(at)) {
             let scraped = target.entry(*at).or_default();
             if series.name == PROCESS_START {
                 scraped.starts.push(*value);

@@ -119,6 +119,36 @@ fn an_older_pod_of_the_same_name_does_not_count() {
 }
 
 #[test]
+fn an_older_pod_that_is_scraped_to_its_end_is_not_the_canary() {
+    // It was deleted, and the canary created in its place, within the second that the creation time tells.
+    let (errors, last) = ([(-3, "400"), (-1, "500"), (0, "653")], [(-1, "500"), (0, "653"), (1, "700")]);
+    let mut life = Tested::default();
+    let unknown = Err("the canary shows no requests_total yet".into());
+    assert_eq!(life.sees(0, &[requests("500", &errors)]), unknown);
+    assert_eq!(life.sees(1, &[requests("500", &last)]), unknown);
+    let mut own = requests("200", &[(2, "90"), (3, "180")]);
+    own["metric"]["instance"] = json!("10.0.0.2:80");
+    // Later answers no longer reach back to where the older pod was before the canary.
+    assert_eq!(life.sees(3, &[requests("500", &[(1, "700")]), own]), Ok(1));
+    assert_eq!((life.sum("Canary 200"), life.sum("Canary 500")), (180.0, 0.0));
+}
+
+#[test]
+fn a_canary_at_an_older_pods_address_counts_from_where_its_counters_began() {
+    let mut life = Tested::default();
+    let samples = [(-5, "400"), (0, "410"), (5, "20"), (10, "50")];
+    assert_eq!(life.sees(11, &[requests("200", &samples)]), Ok(1));
+    assert_eq!(life.sum("Canary 200"), 50.0);
+    assert_eq!(life.sees(16, &[requests("200", &[&samples[..], &[(15, "60")]].concat())]), Ok(1), "read again");
+    assert_eq!(life.sum("Canary 200"), 60.0);
+    // As seldom as a counter that is higher at once: another start tells it.
+    let start = row(PROCESS_START, "canary", &json!({}), &[(-5, "100"), (5, "200"), (10, "200")]);
+    let mut life = Tested::default();
+    assert_eq!(life.sees(11, &[requests("200", &[(-5, "4"), (5, "20"), (10, "50")]), start]), Ok(1));
+    assert_eq!(life.sum("Canary 200"), 50.0);
+}
+
+#[test]
 fn a_pod_that_is_gone_is_not_alive_by_its_last_samples() {
     let mut life = Tested::default();
     let samples = [(5, "1"), (10, "2"), (15, "3")];
@@ -183,7 +213,7 @@ fn without_samples_of_the_counter_nothing_is_measured() {
 #[test]
 fn a_question_begins_with_the_canary_and_reaches_a_little_behind_the_last() {
     let mut life = Tested::default();
-    assert_eq!(life.from(look(60).window), at(0));
+    assert_eq!(life.from(look(60).window), at(-300), "and behind it, to see who had its name before");
     assert_eq!(life.from(look(3600).window), at(3600 - 900), "no more than fifteen minutes at first");
     let _ = life.sees(600, &[requests("200", &[(570, "1"), (585, "2"), (600, "3")])]);
     assert_eq!(life.from(look(605).window), at(600 - 60));
