@@ -86,6 +86,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) check_templates: Option<PathBuf>,
 
+    /// How many canaries may run at once in one namespace; further ones wait for their turn.
+    #[arg(long, default_value = "5", value_parser = count, value_name = "CANARIES")]
+    pub(crate) canaries_per_namespace: usize,
+
+    /// How many canaries may run at once in all.
+    #[arg(long, default_value = "20", value_parser = count, value_name = "CANARIES")]
+    pub(crate) canaries_at_once: usize,
+
     /// How often a running canary is looked at.
     #[arg(long, default_value = "5s", value_parser = duration, value_name = "DURATION")]
     pub(crate) look_interval: Duration,
@@ -132,6 +140,11 @@ fn duration(text: &str) -> Result<Duration, String> {
     keeper_api::duration(text).map_err(|problem| format!("{problem}; write 30s, 15m or 1h30m"))
 }
 
+fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "write a whole number of canaries, at least 1".to_owned())
+}
+
 fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write the two with = between them")?;
     Ok((name.to_owned(), value.to_owned()))
@@ -148,6 +161,8 @@ mod tests {
         let args = Args::parse_from(["operator", "--look-interval", "1s", "--retry-after", "1m,2m"]);
         assert_eq!(args.look_interval, Duration::from_secs(1));
         assert_eq!(args.retry_after, [Duration::from_secs(60), Duration::from_secs(120)]);
+        assert_eq!((args.canaries_per_namespace, args.canaries_at_once), (5, 20));
+        assert!(Args::try_parse_from(["operator", "--canaries-at-once", "0"]).is_err());
         assert!(Args::try_parse_from(["operator", "--look-interval", "5"]).is_err());
         assert!(Args::try_parse_from(["operator", "--look-interval=-5s"]).is_err());
     }

@@ -4,7 +4,7 @@ use crate::args::Args;
 use crate::providers;
 use crate::templates;
 use keeper_api::Defaults;
-use keeper_controller::{AlertIntake, Controller, IntakeError, Settings, connect};
+use keeper_controller::{AlertIntake, CanaryLimits, Controller, IntakeError, Settings, connect};
 use keeper_image::{Credentials, RegistryClient, RegistryConfig, TagWatcher};
 use keeper_rollout::Plan;
 use keeper_serve::{
@@ -105,6 +105,7 @@ fn settings(args: &Args) -> Result<Settings> {
         namespaces: args.namespaces.clone(),
         defaults: Defaults { plan, templates: templates::templates(args)?, ..Defaults::default() },
         allowed_repositories: args.allowed_repositories.clone(),
+        limits: CanaryLimits { per_namespace: args.canaries_per_namespace, per_operator: args.canaries_at_once },
         canary_grace: args.canary_grace,
         ..Settings::default()
     };
@@ -115,7 +116,6 @@ fn settings(args: &Args) -> Result<Settings> {
     Ok(settings)
 }
 
-/// The signal for one check, used as the check says.
 /// The controller's intake, behind the door.
 struct Alerts(AlertIntake);
 

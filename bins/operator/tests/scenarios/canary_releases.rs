@@ -2,10 +2,11 @@
 
 use crate::canary_world::*;
 use crate::load::Load;
-use crate::world::{Start, World, accusation, deployments, promotions, services};
+use crate::world::{PATIENCE, Start, World, accusation, deployments, promotions, services};
 use kube::ResourceExt;
+use kube::api::{DynamicObject, ListParams};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A world that knows Canaries, with a production of three, and an operator at work; answers production's image.
 async fn begin() -> (World, String) {
@@ -268,24 +269,41 @@ async fn two_canaries_do_not_wait_for_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_canaries_than_may_run_at_once_all_come_to_an_end() {
-    const MANY: usize = 12;
-    let world = Start::default().world().await;
+    const MANY: usize = 200;
+    const AT_ONCE: usize = 40;
+    let at_once = AT_ONCE.to_string();
+    let start = Start::default().flag("--canaries-per-namespace").flag(&at_once);
+    let world = start.flag("--canaries-at-once").flag(&at_once).world().await;
     install(&world).await;
     let old = world.image(&world.push("1", &[]));
     let new = world.image(&world.push("2", &[]));
+    let name = |at: usize| format!("shop-{at}");
     for at in 0..MANY {
-        let name = format!("shop-{at}");
-        let mut deployment = wanted(&world, &name, &old);
+        let mut deployment = wanted(&world, &name(at), &old);
         deployment["spec"]["replicas"] = json!(1);
         world.create(&deployments(), deployment).await;
-        world.create(&canary_kind(), canary(&name, SHORT, &wanted(&world, &name, &new))).await;
+        world.create(&canary_kind(), canary(&name(at), SHORT, &wanted(&world, &name(at), &new))).await;
     }
     world.start_operator();
-    for at in 0..MANY {
-        let name = format!("shop-{at}");
-        until_status(&world, &name, "Settled", "PromotedRestsOnSilence").await;
-        assert_eq!(image_of(&world, &name).await, new);
+    let mut most = 0;
+    let deadline = Instant::now() + PATIENCE * 3;
+    loop {
+        let all = world.api(&canary_kind()).list(&ListParams::default()).await.unwrap().items;
+        let ended = |canary: &&DynamicObject| canary.data["status"]["reason"] == "PromotedRestsOnSilence";
+        let ended = all.iter().filter(ended).count();
+        most = most.max(canary_deployments(&world).await.len());
+        if ended == MANY {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{ended} of {MANY} have ended\n{}", world.log());
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    assert!(most <= AT_ONCE, "{most} ran at once");
+    assert_eq!((trials(&world.requests()).len(), promotions(&world.requests()).len()), (MANY, MANY));
+    for at in 0..MANY {
+        assert_eq!(image_of(&world, &name(at)).await, new);
+    }
+    until_gone(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
