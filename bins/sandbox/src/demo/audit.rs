@@ -28,6 +28,7 @@ fn record(event: &Value) -> Option<RequestRecord> {
     Some(RequestRecord {
         sequence: 0,
         time,
+        answered: text("/stageTimestamp").parse().ok()?,
         user_agent: text("/userAgent"),
         field_manager: option("fieldManager").map(str::to_owned),
         verb: text("/verb"),

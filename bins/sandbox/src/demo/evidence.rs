@@ -172,6 +172,7 @@ mod tests {
         RequestRecord {
             sequence: 0,
             time: Timestamp::from_second(second).unwrap(),
+            answered: Timestamp::from_second(second).unwrap(),
             user_agent: if resource == "endpointslices" { "sandbox".into() } else { "canary-keeper/0.1.0".into() },
             field_manager: None,
             verb: verb.into(),

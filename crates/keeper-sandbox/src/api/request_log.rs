@@ -22,6 +22,8 @@ pub struct RequestRecord {
     pub sequence: u64,
     /// When the request had been read.
     pub time: Timestamp,
+    /// When the answer was known.
+    pub answered: Timestamp,
     /// The `User-Agent`, whole; empty when there is none.
     pub user_agent: String,
     /// The `fieldManager` of the query.
@@ -71,6 +73,7 @@ impl RequestRecord {
         Self {
             sequence: 0,
             time: now,
+            answered: now,
             user_agent: agent.to_owned(),
             field_manager: query.get("fieldManager").map(str::to_owned),
             verb: verb.to_owned(),
@@ -145,6 +148,7 @@ impl RequestLog {
         let mut inner = self.inner();
         inner.next += 1;
         record.sequence = inner.next;
+        record.answered = Timestamp::now();
         let client = record.client().to_owned();
         if record.verb == "watch" {
             *inner.watches.entry(client).or_default() += 1;

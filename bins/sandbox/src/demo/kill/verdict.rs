@@ -162,6 +162,7 @@ mod tests {
         RequestRecord {
             sequence: 1,
             time: Timestamp::UNIX_EPOCH,
+            answered: Timestamp::UNIX_EPOCH,
             user_agent: "canary-keeper-killer/0.1.0".into(),
             field_manager: None,
             verb: "create".into(),
