@@ -14,6 +14,7 @@
 //! | [`proxy`] | forwards connections to Services; a client of any API server |
 //! | [`registry`] | images, tags, digests, token authentication, wrong answers on purpose |
 //! | [`faults`] | a layer in front of any API server that makes it fail |
+//! | [`Rights`] | whether a Role allows what was asked, and what of it nobody asked for |
 //!
 //! Whether it tells the truth is tested: its own tests also run on a real control plane
 //! ([`Sandbox::attach`], chosen by the environment variable `KEEPER_E2E_KUBECONFIG`).
@@ -54,9 +55,11 @@ mod address;
 mod fetch;
 mod objects;
 mod queue;
+mod rights;
 mod sandbox;
 mod selector;
 mod view;
 
 pub use address::AddressBlock;
+pub use rights::Rights;
 pub use sandbox::{AttachConfig, Sandbox, SandboxConfig, SandboxError};

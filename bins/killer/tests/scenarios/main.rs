@@ -16,4 +16,5 @@ mod crashes;
 mod doors;
 mod kills;
 mod real_alertmanager;
+mod rights;
 mod world;

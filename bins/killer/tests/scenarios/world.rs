@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use keeper_sandbox::api::RequestRecord;
 use keeper_sandbox::faults::{FaultHandle, FaultProxy, ProxyConfig, Upstream};
 use keeper_sandbox::registry::ImageConfig;
-use keeper_sandbox::{AddressBlock, AttachConfig, Sandbox, SandboxConfig};
+use keeper_sandbox::{AddressBlock, AttachConfig, Rights, Sandbox, SandboxConfig};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::{Client, ResourceExt};
@@ -147,9 +147,14 @@ impl World {
         self.proxy.faults()
     }
 
+    /// Every request of the killer, watches too.
+    pub fn all_requests(&self) -> Vec<RequestRecord> {
+        self.proxy.requests().records()
+    }
+
     /// The killer's requests, watches not counted.
     pub fn requests(&self) -> Vec<RequestRecord> {
-        let mut records = self.proxy.requests().records();
+        let mut records = self.all_requests();
         records.retain(|request| request.verb != "watch" && request.verb != "list");
         records
     }
@@ -326,8 +331,23 @@ impl Drop for World {
         self.kill_killer();
         if std::thread::panicking() {
             println!("{}", self.log());
+            return;
         }
+        let rights = rights(&self.flags);
+        assert_eq!(rights.forbidden(&self.all_requests()), Vec::<String>::new(), "the manifest's Role");
     }
+}
+
+/// What the killer may with these flags: by its manifest's Role, with the lines that this tells to add for other modes.
+pub fn rights(flags: &[String]) -> Rights {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/base/killer.yaml");
+    let mut objects: Vec<Value> = serde_saphyr::from_multiple(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let more =
+        |verb: &str| json!({"kind": "Role", "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": [verb]}]});
+    let has = |wanted: &[&str]| flags.iter().any(|flag| wanted.contains(&flag.as_str()));
+    objects.extend(has(&["delete", "evict-then-delete"]).then(|| more("delete")));
+    objects.extend(has(&["--quarantine"]).then(|| more("patch")));
+    Rights::of(&objects)
 }
 
 pub fn webhook(alerts: &[Value]) -> String {

@@ -27,6 +27,7 @@ mod ledger;
 mod load;
 mod prometheus;
 mod releases;
+mod rights;
 mod sweep;
 mod undo;
 mod world;

@@ -9,7 +9,7 @@ use keeper_sandbox::api::RequestRecord;
 use keeper_sandbox::faults::{FaultHandle, FaultProxy, ProxyConfig, Upstream};
 use keeper_sandbox::node::FakeScript;
 use keeper_sandbox::registry::{ImageConfig, Registry};
-use keeper_sandbox::{AddressBlock, AttachConfig, Sandbox, SandboxConfig};
+use keeper_sandbox::{AddressBlock, AttachConfig, Rights, Sandbox, SandboxConfig};
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::{Client, ResourceExt};
@@ -555,7 +555,17 @@ impl Drop for World {
     fn drop(&mut self) {
         self.kill_operator();
         kill(&self.second);
+        if !std::thread::panicking() {
+            assert_eq!(rights().forbidden(&self.requests()), Vec::<String>::new(), "the manifest's Role");
+        }
     }
+}
+
+/// What the operator may, by its manifest's Role.
+pub fn rights() -> Rights {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/base/operator.yaml");
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&std::fs::read_to_string(path).unwrap()).unwrap();
+    Rights::of(&objects)
 }
 
 /// Where alerts are posted to, and with which credentials.
