@@ -17,8 +17,9 @@ pub(crate) struct Args {
     /// What production is.
     #[arg(long, value_enum, default_value = "deployment")]
     pub(crate) workload: Workload,
-    /// Take every number from a real Prometheus, found on PATH, that scrapes the application's processes. Without it the
-    /// operator reads their counters itself.
+    /// Take every number from a real Prometheus that scrapes the application's processes, and tell the operator of a bad
+    /// release by a rule of it and a real Alertmanager; both found on PATH. Without it the operator reads the processes'
+    /// counters itself.
     #[arg(long)]
     pub(crate) prometheus: bool,
     /// The operator to run. Default: the one beside this program. demo-app and demo-client are always taken from there.

@@ -1,6 +1,8 @@
 //! `sandbox demo`: releases on a sandbox, under load, with the real operator, or a pod that hangs, with the real killer;
 //! judged from outside.
 
+mod alerting;
+mod alertmanager;
 mod args;
 mod audit;
 mod cluster;
@@ -18,6 +20,7 @@ mod report;
 mod resource;
 mod ship;
 mod stage;
+mod told;
 
 pub(crate) use args::Args;
 

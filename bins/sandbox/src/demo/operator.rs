@@ -1,15 +1,34 @@
 //! The real operator as a process, told to look often so that the demo is short.
 
-use super::process::{Process, show};
+use super::process::{Process, free, show};
 use super::prometheus::NAME;
 use crate::voice::Voice;
 use keeper_sandbox::Sandbox;
-use miette::miette;
-use std::path::Path;
+use miette::{IntoDiagnostic, WrapErr, miette};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// What opens the door of the demo's programs.
+pub(super) const TOKEN: &str = "the-demo-opens-its-own-door";
 
 /// The running operator.
 pub(super) struct Operator {
     process: Process,
+}
+
+/// Where it takes alerts, and what opens that.
+pub(super) struct Door {
+    pub(super) address: SocketAddr,
+    pub(super) token: PathBuf,
+}
+
+impl Door {
+    /// A free port, and a file with a token.
+    pub(super) fn make(dir: &Path) -> miette::Result<Self> {
+        let token = dir.join("token");
+        std::fs::write(&token, TOKEN).into_diagnostic().wrap_err_with(|| format!("writing {}", token.display()))?;
+        Ok(Self { address: free()?, token })
+    }
 }
 
 impl Operator {
@@ -19,23 +38,26 @@ impl Operator {
         sandbox: &Sandbox,
         namespace: &str,
         prometheus: Option<&str>,
+        door: &Door,
         log: &Path,
         voice: Voice,
     ) -> miette::Result<Self> {
         let kubeconfig = sandbox.kubeconfig().display().to_string();
         let registry = sandbox.registry().address().to_string();
+        let (address, token) = (door.address.to_string(), door.token.display().to_string());
         let arguments = [
             ["--kubeconfig", &kubeconfig],
             ["--namespace", namespace],
             ["--insecure-registry", &registry],
             ["--registry-interval", "1s"],
             ["--look-interval", "1s"],
-            ["--alerts-listen", "127.0.0.1:0"],
+            ["--alerts-listen", &address],
+            ["--bearer-token-file", &token],
             ["--admin-listen", "127.0.0.1:0"],
             ["--log-format", "text"],
         ];
         let prometheus = prometheus.map(|url| format!("--prometheus={NAME}={url}"));
-        let arguments = arguments.into_iter().flatten().chain(["--insecure"]).chain(prometheus.as_deref());
+        let arguments = arguments.into_iter().flatten().chain(prometheus.as_deref());
         let (process, lines) = Process::start("the operator", program, arguments, log).await?;
         tokio::spawn(show(lines, "operator", voice));
         Ok(Self { process })

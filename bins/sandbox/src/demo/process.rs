@@ -6,15 +6,17 @@ use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::fs::File;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long a program may take to end after it was asked to.
 const END_WITHIN: Duration = Duration::from_secs(15);
+/// How long a program may take to be ready on a busy machine.
+const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// A running program. Dropping it kills it.
 pub(super) struct Process {
@@ -78,6 +80,18 @@ pub(super) fn free() -> miette::Result<SocketAddr> {
 pub(super) fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// Waits until the address answers with success.
+pub(super) async fn answers(url: &str, who: &str) -> miette::Result<()> {
+    let (start, http) = (Instant::now(), reqwest::Client::new());
+    while !http.get(url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        if start.elapsed() > READY_WITHIN {
+            return Err(miette!("{who} did not get ready within {READY_WITHIN:?}"));
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
 }
 
 async fn pass_on(

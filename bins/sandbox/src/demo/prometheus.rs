@@ -1,7 +1,7 @@
 //! A real Prometheus found on PATH, which scrapes the demo's processes: then all that checks know comes from it.
 
 use super::cluster::Cluster;
-use super::process::{Process, free, on_path};
+use super::process::{Process, free};
 use crate::voice::Voice;
 use miette::{IntoDiagnostic, WrapErr, miette};
 use serde_json::{Value, json};
@@ -17,6 +17,8 @@ pub(super) const NAME: &str = "main";
 const SCRAPES_WITHIN: Duration = Duration::from_secs(30);
 /// How often the pods are listed for it. Many builds, Debian's for one, cannot ask Kubernetes.
 const DISCOVERED_EVERY: Duration = Duration::from_millis(250);
+/// The file of its rules.
+const RULES: &str = "rules.yml";
 /// What it counts of the questions that it was asked.
 const ASKED: &str = "prometheus_http_requests_total{code=\"200\",handler=\"/api/v1/query\"} ";
 
@@ -31,14 +33,22 @@ pub(super) struct Prometheus {
 
 impl Prometheus {
     /// Starts it and waits until it has scraped every replica.
-    pub(super) async fn start(cluster: &Cluster, replicas: u32, dir: &Path, voice: Voice) -> miette::Result<Self> {
-        let program = on_path("prometheus")
-            .ok_or_else(|| miette!(help = "leave out --prometheus", "no prometheus is on PATH"))?;
+    pub(super) async fn start(
+        program: &Path,
+        (cluster, replicas): (&Cluster, u32),
+        rules: &Value,
+        alertmanager: SocketAddr,
+        dir: &Path,
+        voice: Voice,
+    ) -> miette::Result<Self> {
         let targets = dir.join("pods.json");
         let config = dir.join("prometheus.yml");
-        std::fs::write(&config, configuration(&targets).to_string())
-            .into_diagnostic()
-            .wrap_err_with(|| format!("writing {}", config.display()))?;
+        let files = [(&config, configuration(&targets, alertmanager)), (&dir.join(RULES), rules.clone())];
+        for (path, content) in files {
+            std::fs::write(path, content.to_string())
+                .into_diagnostic()
+                .wrap_err_with(|| format!("writing {}", path.display()))?;
+        }
         let discovery = tokio::spawn(discover(cluster.clone(), targets, voice));
         let address = free()?;
         let arguments = [
@@ -48,11 +58,10 @@ impl Prometheus {
             "--log.level=warn".into(),
         ];
         let log = dir.join("prometheus.log");
-        let (process, _) = Process::start("Prometheus", &program, arguments, &log).await?;
+        let (process, _) = Process::start("Prometheus", program, arguments, &log).await?;
         let discovery = AbortOnDropHandle::new(discovery);
         let mut server = Self { process, address, http: reqwest::Client::new(), _discovery: discovery };
         server.scrapes(replicas, &log).await?;
-        voice.say(&format!("{} scrapes them each second", program.display()));
         Ok(server)
     }
 
@@ -97,10 +106,12 @@ impl Prometheus {
     }
 }
 
-/// As JSON, which is YAML.
-fn configuration(targets: &Path) -> Value {
+/// As JSON, which is YAML. The file of rules lies beside it.
+fn configuration(targets: &Path, alertmanager: SocketAddr) -> Value {
     json!({
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "rule_files": [RULES],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.to_string()]}]}]},
         "scrape_configs": [{"job_name": "pods", "file_sd_configs": [{"files": [targets], "refresh_interval": "1s"}]}],
     })
 }

@@ -8,6 +8,7 @@ use super::outcome::{Outcome, outcome};
 use super::report::Summary;
 use super::resource;
 use super::stage::Stage;
+use super::told::Told;
 use crate::voice::Voice;
 use jiff::SignedDuration;
 use std::time::{Duration, Instant};
@@ -41,7 +42,7 @@ pub(super) async fn ship(
     let before = stage.cluster.production().await?;
     let client = stage.load.so_far();
     let mark = stage.log.mark(&stage.sandbox)?;
-    let answered = answered(stage).await?;
+    let told = Told::so_far(stage).await?;
     let digest = push(stage, release, args, voice).await?;
 
     let verdict = decided(stage, &digest, args).await?;
@@ -72,9 +73,7 @@ pub(super) async fn ship(
             Choice::Bad => evidence.against_rejection(),
         });
     }
-    if stage.prometheus.is_some() && self::answered(stage).await? == answered {
-        complaints.push("Prometheus was asked nothing, so the numbers came from elsewhere".into());
-    }
+    complaints.extend(told.against(&Told::so_far(stage).await?, release.choice));
     complaints.extend(stage.cluster.against_processes(outcome.runs(), args.replicas).await?);
     Ok((summary, complaints))
 }
@@ -93,14 +92,6 @@ async fn push(stage: &Stage, release: &Release, args: &Args, voice: Voice) -> mi
         voice.say(&format!("asked     by the Canary for {image}"));
     }
     Ok(digest)
-}
-
-/// The questions that Prometheus has answered so far; zero without one.
-async fn answered(stage: &Stage) -> miette::Result<u64> {
-    match &stage.prometheus {
-        Some(prometheus) => prometheus.answered().await,
-        None => Ok(0),
-    }
 }
 
 /// Waits until the operator has come to an end with this digest.

@@ -1,16 +1,18 @@
 //! Everything that plays a part, started in order and stopped in order.
 
+use super::alerting::{Alerting, Found, Rule};
+use super::alertmanager::Receiver;
 use super::args::{Args, Mode, Workload};
 use super::cluster::Cluster;
 use super::images::FIRST;
 use super::load::Load;
 use super::log::Log;
 use super::manifests::{self, NAMESPACE, REPOSITORY, TAG};
-use super::operator::Operator;
-use super::prometheus::Prometheus;
+use super::operator::{Door, Operator};
 use crate::voice::Voice;
 use keeper_sandbox::{AttachConfig, Sandbox, SandboxConfig, controllers};
 use miette::{IntoDiagnostic, WrapErr, miette};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -25,8 +27,8 @@ pub(super) struct Stage {
     pub(super) cluster: Cluster,
     pub(super) load: Load,
     pub(super) operator: Operator,
-    /// Where the numbers come from, if not from the pods.
-    pub(super) prometheus: Option<Prometheus>,
+    /// Where the numbers come from, if not from the pods, and who tells of what they show.
+    pub(super) alerting: Option<Alerting>,
     pub(super) programs: Programs,
     pub(super) log: Log,
     /// Ends the DeploymentConfig controller, where there is one.
@@ -99,14 +101,17 @@ impl Stage {
         let url = cluster.service_url().await?;
         voice.say(&format!("{} requests a second go to {url}", args.rate));
         let load = Load::start(&programs.client, &url, args.rate, &[], &dir.join("client.log"), voice).await?;
-        let prometheus = match args.prometheus {
-            true => Some(Prometheus::start(&cluster, args.replicas, dir, voice).await?),
+        let door = Door::make(dir)?;
+        let alerting = match args.prometheus {
+            true => Some(alerting(&door, (&cluster, args.replicas), dir, voice).await?),
             false => None,
         };
-        let (url, said) = (prometheus.as_ref().map(Prometheus::url), dir.join("operator.log"));
-        let operator = Operator::start(&programs.operator, &sandbox, NAMESPACE, url.as_deref(), &said, voice).await?;
+        let url = alerting.as_ref().map(|alerting| alerting.prometheus.url());
+        let (namespace, said) = (NAMESPACE, dir.join("operator.log"));
+        let operator =
+            Operator::start(&programs.operator, &sandbox, namespace, url.as_deref(), &door, &said, voice).await?;
         let controller = controller.drop_guard();
-        let mut stage = Self { sandbox, cluster, load, operator, prometheus, programs, log, controller };
+        let mut stage = Self { sandbox, cluster, load, operator, alerting, programs, log, controller };
         // What it asks for when it starts is not any release's.
         stage.load.seconds(3).await?;
         stage.operator.check()?;
@@ -117,8 +122,8 @@ impl Stage {
     pub(super) async fn down(self) -> miette::Result<()> {
         let operator = self.operator.stop().await;
         let load = self.load.stop().await;
-        let prometheus = match self.prometheus {
-            Some(prometheus) => prometheus.stop().await,
+        let alerting = match self.alerting {
+            Some(alerting) => alerting.stop().await,
             None => Ok(()),
         };
         drop(self.controller);
@@ -128,8 +133,26 @@ impl Stage {
             None => self.cluster.remove_all().await,
         };
         self.sandbox.stop().await;
-        operator.and(load).and(prometheus).and(tidied)
+        operator.and(load).and(alerting).and(tidied)
     }
+}
+
+/// Prometheus, whose rule tells of a pod of which every twentieth request fails, and Alertmanager, which tells the operator.
+async fn alerting(door: &Door, production: (&Cluster, u32), dir: &Path, voice: Voice) -> miette::Result<Alerting> {
+    let help = "both come with Debian's packages prometheus and prometheus-alertmanager; or leave out --prometheus";
+    let found = Found::on_path().ok_or_else(|| miette!(help = help, "no prometheus and alertmanager on PATH"))?;
+    let by_pod = |series| format!("sum by (namespace, pod) (rate({series}[5s]))");
+    let (bad, all) = (by_pod("http_requests_total{code=~\"5..\"}"), by_pod("http_requests_total"));
+    let rule = Rule {
+        alert: "PodErrors",
+        expression: format!("{bad} / {all} > 0.05"),
+        hold: "0s",
+        labels: json!({"severity": "page"}),
+        summary: "more than 5 % of what {{ $labels.pod }} answers are errors",
+    };
+    // Said once: a good release must hear nothing of the one before.
+    let receiver = Receiver { door: door.address, path: "/alerts", token: &door.token, repeat: "1h" };
+    Alerting::start(&found, &rule, &receiver, production, dir, voice).await
 }
 
 /// A whole cluster, or a node for the one that was named.

@@ -1,10 +1,8 @@
-//! What Prometheus and Alertmanager are told: whom to scrape, when a pod makes no progress, and who is to hear of it. Pure.
+//! When a pod makes no progress, and what is posted of it. Pure.
 
-use super::shop::Member;
-use crate::demo::manifests::{NAMESPACE, PORT};
+use crate::demo::alerting::Rule;
+use crate::demo::manifests::NAMESPACE;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
-use std::path::Path;
 
 /// The alert's name.
 pub(super) const ALERT: &str = "NoProgress";
@@ -21,54 +19,15 @@ pub(super) fn expression() -> String {
     )
 }
 
-/// The file of rules. JSON is YAML.
-pub(super) fn rules() -> Value {
-    let rule = json!({
-        "alert": ALERT, "expr": expression(), "for": FOR,
-        "labels": {"action": "kill"},
-        "annotations": {"summary": "{{ $labels.pod }} is asked and answers nothing"},
-    });
-    json!({"groups": [{"name": "stuck-pods", "interval": "1s", "rules": [rule]}]})
-}
-
-/// Prometheus's configuration; the files lie beside it.
-pub(super) fn prometheus(alertmanager: SocketAddr) -> Value {
-    json!({
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-        "rule_files": ["rules.yml"],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.to_string()]}]}]},
-        "scrape_configs": [{
-            "job_name": "pods",
-            "file_sd_configs": [{"files": ["targets.json"], "refresh_interval": "1s"}],
-        }],
-    })
-}
-
-/// The pods to scrape, with the labels that name them.
-pub(super) fn targets(members: &[Member]) -> Value {
-    let addressed = members.iter().filter(|member| !member.address.is_empty());
-    let target = |member: &Member| {
-        let labels = json!({"namespace": NAMESPACE, "pod": member.name});
-        json!({"targets": [format!("{}:{PORT}", member.address)], "labels": labels})
-    };
-    addressed.map(target).collect()
-}
-
-/// Alertmanager's configuration: everything goes to the killer, and goes again every second.
-pub(super) fn alertmanager(door: SocketAddr, token: &Path) -> Value {
-    json!({
-        "route": {
-            "receiver": "killer", "group_by": ["namespace", "pod"],
-            "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1s",
-        },
-        "receivers": [{
-            "name": "killer",
-            "webhook_configs": [{
-                "url": format!("http://{door}/kill"),
-                "http_config": {"authorization": {"type": "Bearer", "credentials_file": token}},
-            }],
-        }],
-    })
+/// The rule.
+pub(super) fn rule() -> Rule {
+    Rule {
+        alert: ALERT,
+        expression: expression(),
+        hold: FOR,
+        labels: json!({"action": "kill"}),
+        summary: "{{ $labels.pod }} is asked and answers nothing",
+    }
 }
 
 /// The body that Alertmanager would post about a pod.

@@ -7,21 +7,15 @@ use crate::demo::cluster::Cluster;
 use crate::demo::images::FIRST;
 use crate::demo::load::Load;
 use crate::demo::manifests::{self, NAMESPACE, REPOSITORY, TAG};
-use crate::demo::process::{Process, free, show};
+use crate::demo::operator::{Door, TOKEN};
+use crate::demo::process::{Process, answers, free, show};
 use crate::demo::stage::{beside, ready};
 use crate::voice::Voice;
 use keeper_sandbox::{Sandbox, SandboxConfig};
 use miette::{IntoDiagnostic, WrapErr, miette};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 use tokio::process::Command;
-use tokio::time::sleep;
-
-/// How long a program may take to be ready on a busy machine.
-const READY_WITHIN: Duration = Duration::from_secs(60);
-/// What opens the killer's door in the demo.
-const TOKEN: &str = "the-demo-opens-its-own-door";
 
 /// The parts, running.
 pub(super) struct Scene {
@@ -52,12 +46,10 @@ impl Scene {
         let more = ["--timeout", "2"];
         let load = Load::start(&client, &url, args.rate, &more, &dir.join("client.log"), voice).await?;
 
-        let token = dir.join("token");
-        std::fs::write(&token, TOKEN).into_diagnostic().wrap_err_with(|| format!("writing {}", token.display()))?;
-        let door = free()?;
+        let Door { address: door, token } = Door::make(dir)?;
         let killer = killer(&program, &sandbox, door, &token, dir, voice).await?;
         let shop = Shop::new(cluster.clone());
-        let alerts = Alerts::start(dir, door, &token, TOKEN, &shop, voice).await?;
+        let alerts = Alerts::start(dir, door, (&token, TOKEN), (&shop, args.replicas), voice).await?;
         Ok(Self { sandbox, cluster, shop, load, alerts, killer, program })
     }
 
@@ -115,16 +107,4 @@ async fn killer(
     tokio::spawn(show(lines, "killer", voice));
     answers(&format!("http://{admin}/readyz"), "the killer").await?;
     Ok(process)
-}
-
-/// Waits until the address answers with success.
-pub(super) async fn answers(url: &str, who: &str) -> miette::Result<()> {
-    let (start, http) = (Instant::now(), reqwest::Client::new());
-    while !http.get(url).send().await.is_ok_and(|answer| answer.status().is_success()) {
-        if start.elapsed() > READY_WITHIN {
-            return Err(miette!("{who} did not get ready within {READY_WITHIN:?}"));
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
-    Ok(())
 }

@@ -36,6 +36,10 @@ impl Shop {
         Self { cluster, http: reqwest::Client::new() }
     }
 
+    pub(super) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// Production's pods by name, those on their way out too.
     pub(super) async fn members(&self) -> miette::Result<Vec<Member>> {
         let mut members: Vec<_> = self.cluster.pods().await?.iter().map(member).collect();
