@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask demo | sandbox | crds | tidy | test | model | e2e`.
+//! The project's own commands: `cargo xtask demo | sandbox | crds | tidy | test | model | e2e | bench`.
 //!
 //! It starts programs (cargo, our binaries, a control plane) and links none of our crates: it is built in seconds, and
 //! what it says of a crate it learned from outside, from `cargo metadata` and the source text.
 
+mod bench;
 mod cargo;
 mod cluster;
 mod crds;
@@ -44,6 +45,8 @@ enum Command {
     Model,
     /// The scenarios and the demo on a real control plane. Needs root, and Go the first time.
     E2e(e2e::Args),
+    /// The benchmarks, built as a release is (minutes, the first time).
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -67,5 +70,6 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Test => test::run(&cargo),
         Command::Model => model::run(&cargo),
         Command::E2e(args) => e2e::run(&cargo, args),
+        Command::Bench(args) => bench::run(&cargo, args),
     }
 }
