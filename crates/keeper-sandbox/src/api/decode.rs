@@ -161,6 +161,8 @@ fn typed(resource: &ResourceType, body: &mut Value) -> Result<Vec<String>, Strin
         ("autoscaling", "horizontalpodautoscalers") => {
             check::<k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler>(body)
         }
+        ("rbac.authorization.k8s.io", "roles") => check::<k8s_openapi::api::rbac::v1::Role>(body),
+        ("rbac.authorization.k8s.io", "rolebindings") => check::<k8s_openapi::api::rbac::v1::RoleBinding>(body),
         ("apiextensions.k8s.io", "customresourcedefinitions") => check::<CustomResourceDefinition>(body),
         // The others are kept as sent but for their metadata and what their definitions say.
         _ => {

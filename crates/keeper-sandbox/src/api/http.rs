@@ -129,12 +129,14 @@ fn no_such_page(path: &str) -> Result<Answer, Status> {
 const NO_PAGE: &str = "404 page not found\n";
 
 /// The refusal of what a real server has and this one leaves out on purpose.
-fn left_out(group: &str) -> Option<Status> {
-    let why = match group {
-        "authorization.k8s.io" | "rbac.authorization.k8s.io" => {
+fn left_out(group: &str, plural: &str) -> Option<Status> {
+    let why = match (group, plural) {
+        // Kept, so that manifests can be applied whole; nobody is asked for rights.
+        ("rbac.authorization.k8s.io", "roles" | "rolebindings") => return None,
+        ("authorization.k8s.io" | "rbac.authorization.k8s.io", _) => {
             "access control is not part of the sandbox: everyone may do everything"
         }
-        "admissionregistration.k8s.io" => {
+        ("admissionregistration.k8s.io", _) => {
             "admission is not part of the sandbox: no webhook and no policy is asked about a write"
         }
         _ => return None,
@@ -150,7 +152,7 @@ fn answer_resource(
     body: &Bytes,
     now: Timestamp,
 ) -> Result<Answer, Status> {
-    if let Some(refused) = left_out(&path.group) {
+    if let Some(refused) = left_out(&path.group, &path.plural) {
         return Err(refused);
     }
     let mut cluster = server.cluster();
@@ -319,7 +321,10 @@ fn change(
 fn created_by_update(resource: &super::resources::ResourceType) -> bool {
     matches!(
         (resource.group.as_str(), resource.plural.as_str()),
-        ("", "services" | "endpoints" | "events") | ("events.k8s.io", "events") | ("coordination.k8s.io", "leases")
+        ("", "services" | "endpoints" | "events")
+            | ("events.k8s.io", "events")
+            | ("coordination.k8s.io", "leases")
+            | ("rbac.authorization.k8s.io", _)
     )
 }
 

@@ -254,6 +254,7 @@ use Trait::{All, Cluster, Scale, Status, StoredAs, Subresources};
 const SPEC: Trait = Trait::Generation(Generation::Spec);
 const CORE: (&str, &str) = ("", "v1");
 const APPS: (&str, &str) = ("apps", "v1");
+const RBAC: (&str, &str) = ("rbac.authorization.k8s.io", "v1");
 
 const fn row(
     api: (&'static str, &'static str),
@@ -287,6 +288,8 @@ const TABLE: &[Row] = &[
     row(("discovery.k8s.io", "v1"), "endpointslices", "EndpointSlice", &[], &[Trait::Generation(Generation::AllButStatus)]),
     row(("coordination.k8s.io", "v1"), "leases", "Lease", &[], &[]),
     row(("events.k8s.io", "v1"), "events", "Event", &["ev"], &[StoredAs("/events")]),
+    row(RBAC, "roles", "Role", &[], &[]),
+    row(RBAC, "rolebindings", "RoleBinding", &[], &[]),
     row(("apiextensions.k8s.io", "v1"), "customresourcedefinitions", "CustomResourceDefinition", &["crd", "crds"], &[Cluster, Status, SPEC]),
 ];
 

@@ -50,6 +50,7 @@ pub(crate) fn apply(resource: &ResourceType, of: &mut Value) {
         ("discovery.k8s.io", "endpointslices") => services::endpoint_slice(of),
         (_, "events") => others::event(of),
         ("", "endpoints") => services::endpoints(of),
+        ("rbac.authorization.k8s.io", "rolebindings") => others::role_binding(of),
         _ => {}
     }
 }

@@ -51,3 +51,16 @@ pub(super) fn event(of: &mut Value) {
         default(series, "lastObservedTime", || Value::Null);
     }
 }
+
+/// A subject's group follows from its kind.
+pub(super) fn role_binding(of: &mut Value) {
+    const GROUP: &str = "rbac.authorization.k8s.io";
+    if of.get("roleRef").is_some_and(Value::is_object) {
+        default(child(of, "roleRef"), "apiGroup", || json!(GROUP));
+    }
+    for subject in super::items(of, "subjects") {
+        if matches!(subject.get("kind").and_then(Value::as_str), Some("User" | "Group")) {
+            default(subject, "apiGroup", || json!(GROUP));
+        }
+    }
+}

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::texts::{
     claimed, containers, endpoint_addresses, entries, event, external_address, job_duration, job_status, labels,
-    metrics, node_address, node_roles, node_status, ports, selector_text, slice_addresses, slice_ports,
+    metrics, node_address, node_roles, node_status, ports, selector_text, slice_addresses, slice_ports, subjects,
 };
 use super::{Column, age, pods};
 use crate::api::object::{self, map, number, text};
@@ -91,6 +91,9 @@ pub(super) fn columns(resource: &ResourceType) -> Vec<Column> {
         }
         ("discovery.k8s.io", _) => vec![name, ("AddressType", S, 0), ("Ports", S, 0), ("Endpoints", S, 0), age],
         ("coordination.k8s.io", _) => vec![name, ("Holder", S, 0), age],
+        (_, "rolebindings") => {
+            vec![name, ("Role", S, 0), age, ("Users", S, 1), ("Groups", S, 1), ("ServiceAccounts", S, 1)]
+        }
         _ => vec![name, ("Created At", "date", 0)],
     };
     if has_template(resource) {
@@ -204,6 +207,11 @@ pub(super) fn cells(resource: &ResourceType, object: &Value, now: Timestamp) -> 
             vec![name, plain("/addressType"), json!(slice_ports(object)), json!(slice_addresses(object)), age]
         }
         ("coordination.k8s.io", _) => vec![name, plain("/spec/holderIdentity"), age],
+        (_, "rolebindings") => {
+            let role = ["/roleRef/kind", "/roleRef/name"].map(|part| text(object, part).unwrap_or_default());
+            let bound = ["User", "Group", "ServiceAccount"].map(|kind| json!(subjects(object, kind)));
+            [vec![name, json!(role.join("/")), age], bound.to_vec()].concat()
+        }
         _ => vec![name, plain("/metadata/creationTimestamp")],
     };
     if has_template(resource) {

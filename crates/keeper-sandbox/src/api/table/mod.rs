@@ -34,8 +34,11 @@ pub(crate) fn table(
         .iter()
         .map(|object| json!({ "cells": cells(resource, object, now), "object": beside(object) }))
         .collect();
-    // Definitions are served by another server inside the real one, which says nothing for no rows.
-    let none = objects.is_empty() && resource.is("apiextensions.k8s.io", "customresourcedefinitions");
+    // Definitions are served by another server inside the real one, which says nothing for no rows; so do Roles, which have
+    // no columns of their own there.
+    let is = |group, plural| resource.is(group, plural);
+    let none = objects.is_empty()
+        && (is("apiextensions.k8s.io", "customresourcedefinitions") || is("rbac.authorization.k8s.io", "roles"));
     let rows = if none { Value::Null } else { json!(rows) };
     let columns = if headers { definitions(resource) } else { Value::Null };
     json!({

@@ -245,3 +245,16 @@ fn metric(wanted: &Value, current: &Value) -> String {
         None => shares,
     }
 }
+/// The subjects of a RoleBinding that are of this kind.
+pub(super) fn subjects(binding: &Value, kind: &str) -> String {
+    let all = list(binding, "/subjects").iter().filter(|subject| text(subject, "/kind") == Some(kind));
+    let name = |subject: &Value| {
+        let name = text(subject, "/name").unwrap_or_default();
+        if kind == "ServiceAccount" {
+            format!("{}/{name}", text(subject, "/namespace").unwrap_or_default())
+        } else {
+            name.to_owned()
+        }
+    };
+    all.map(name).collect::<Vec<_>>().join(", ")
+}

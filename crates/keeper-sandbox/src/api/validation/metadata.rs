@@ -20,7 +20,7 @@ pub(super) fn name(resource: &ResourceType, metadata: &Field<'_>, faults: &mut F
         ("", "namespaces" | "services") | ("apps", "statefulsets") => label_faults,
         ("", "replicationcontrollers") => long_name_faults,
         // The real server looks at these names no further.
-        ("", "events") | ("policy", "poddisruptionbudgets") => |_: &str| Vec::new(),
+        ("", "events") | ("policy", "poddisruptionbudgets") | ("rbac.authorization.k8s.io", _) => |_: &str| Vec::new(),
         _ => subdomain_faults,
     };
     let (prefix, name) = (metadata.at("generateName"), metadata.at("name"));

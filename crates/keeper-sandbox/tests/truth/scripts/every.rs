@@ -63,6 +63,19 @@ pub(crate) fn scripts() -> Vec<Script> {
                 "reportingController": "example.com/c", "reportingInstance": "i",
             })),
         ),
+        (
+            grouped("rbac.authorization.k8s.io/v1", "roles"),
+            Alone,
+            kind("Role", "rbac.authorization.k8s.io/v1", json!({ "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get"] }] })),
+        ),
+        (
+            grouped("rbac.authorization.k8s.io/v1", "rolebindings"),
+            Alone,
+            kind("RoleBinding", "rbac.authorization.k8s.io/v1", json!({
+                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r" },
+                "subjects": [{ "kind": "ServiceAccount", "name": "a" }, { "kind": "User", "name": "u" }],
+            })),
+        ),
         ("/api/v1/nodes".to_owned(), Dry, kind("Node", "v1", json!({}))),
         ("/api/v1/namespaces".to_owned(), Dry, kind("Namespace", "v1", json!({}))),
         ("/apis/apiextensions.k8s.io/v1/customresourcedefinitions".to_owned(), Dry, kind("CustomResourceDefinition", "apiextensions.k8s.io/v1", definition())),
