@@ -69,6 +69,7 @@ kinds! {
     NAMESPACES = "" "v1" "Namespace" "namespaces" false;
     SERVICES = "" "v1" "Service" "services" true;
     SECRETS = "" "v1" "Secret" "secrets" true;
+    CONFIG_MAPS = "" "v1" "ConfigMap" "configmaps" true;
     DEPLOYMENTS = "apps" "v1" "Deployment" "deployments" true;
     REPLICA_SETS = "apps" "v1" "ReplicaSet" "replicasets" true;
     STATEFUL_SETS = "apps" "v1" "StatefulSet" "statefulsets" true;

@@ -18,7 +18,7 @@ use crate::{
     address::AddressBlock,
     api::{ApiConfig, ApiServer},
     controllers,
-    node::{Node, NodeConfig, NodeError, NodeMode},
+    node::{ApiAccess, Node, NodeConfig, NodeError, NodeMode},
     proxy::Proxy,
     registry::{Registry, RegistryAuth, RegistryConfig},
 };
@@ -165,7 +165,8 @@ impl Sandbox {
             tokio::spawn(controllers::run(named_client(&client_config, "sandbox-controllers")?, shutdown.clone()));
         let registry = RegistryConfig { auth: config.registry_auth, ..RegistryConfig::default() };
         let registry = Registry::serve(registry).await.map_err(|error| SandboxError::Setup("registry", error))?;
-        let mut node = NodeConfig::new(mode(config.fake_pods, logs), Arc::new(block));
+        let mut node = NodeConfig::new(mode(config.fake_pods, logs, &config.directory), Arc::new(block));
+        node.access = Some(ApiAccess::Kubeconfig(api.kubeconfig()));
         (config.node)(&mut node);
         Ok(Self {
             node: Node::start(named_client(&client_config, "sandbox-node")?, node).await?,
@@ -195,7 +196,8 @@ impl Sandbox {
         let registry =
             RegistryConfig { listen: SocketAddr::from((config.addresses.node(), 0)), auth: config.registry_auth };
         let registry = Registry::serve(registry).await.map_err(|error| SandboxError::Setup("registry", error))?;
-        let mut node = NodeConfig::new(mode(config.fake_pods, logs), config.addresses);
+        let mut node = NodeConfig::new(mode(config.fake_pods, logs, &config.directory), config.addresses);
+        node.access = access(&client_config);
         node.heartbeat = Some(std::time::Duration::from_secs(10));
         if let Some(namespace) = &config.namespace {
             node.name = format!("{}-{namespace}", node.name);
@@ -278,8 +280,17 @@ fn make(directory: &Path) -> Result<PathBuf, SandboxError> {
     Ok(logs)
 }
 
-fn mode(fake: bool, logs: PathBuf) -> NodeMode {
-    if fake { NodeMode::Fake } else { NodeMode::Processes { logs } }
+fn mode(fake: bool, logs: PathBuf, directory: &Path) -> NodeMode {
+    if fake { NodeMode::Fake } else { NodeMode::Processes { logs, images: directory.join("images") } }
+}
+
+/// Pods find the server where this process does: they share its network.
+fn access(config: &Config) -> Option<ApiAccess> {
+    let url = &config.cluster_url;
+    let port = url.port_u16().unwrap_or(443);
+    (url.scheme_str() == Some("https"))
+        .then(|| url.host())?
+        .map(|host| ApiAccess::ServiceAccount { host: host.to_owned(), port })
 }
 
 /// A client that says who it is and never retries behind its user's back.

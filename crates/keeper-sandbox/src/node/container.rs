@@ -14,6 +14,7 @@ use super::{
     image::{Image, PullError, Reference, digest_of, pull},
     probe::Probe,
     process::Process,
+    root::Root,
     status::{Ended, State},
 };
 use crate::objects::{Fields, Meta, Object};
@@ -36,8 +37,15 @@ pub(crate) struct Runner {
 
 /// What stands behind the container.
 enum Engine {
-    Process(Process),
-    Fake { script: FakeScript, started: tokio::time::Instant },
+    Process {
+        process: Process,
+        /// The directory that it runs in, where it has one: gone when it is.
+        _root: Option<Root>,
+    },
+    Fake {
+        script: FakeScript,
+        started: tokio::time::Instant,
+    },
 }
 
 impl Runner {
@@ -152,7 +160,7 @@ impl Runner {
             _ => {}
         }
         let credentials = self.shared.credentials(&self.pod, &reference.host).await;
-        let image = pull(reference, credentials).await?;
+        let image = pull(reference, credentials, self.shared.store.as_ref()).await?;
         self.shared.cache(name, image.clone());
         Ok(image)
     }
@@ -161,7 +169,7 @@ impl Runner {
     async fn once(&self, image: &Image, script: FakeScript) -> Option<Ended> {
         let started = Timestamp::now();
         let mut engine = loop {
-            match self.start(image, script.clone()) {
+            match self.start(image, script.clone()).await {
                 Ok(engine) => break engine,
                 Err(Failure::Config(message)) => {
                     self.waiting("CreateContainerConfigError", message);
@@ -184,7 +192,7 @@ impl Runner {
         self.set(|container| container.state = State::Running { since: started });
         let fake = match &engine {
             Engine::Fake { script, started } => Some((script.clone(), *started)),
-            Engine::Process(_) => None,
+            Engine::Process { .. } => None,
         };
         let unhealthy = tokio::select! {
             _ = engine.wait() => None,
@@ -202,19 +210,27 @@ impl Runner {
         Some(Ended { exit_code, reason: engine.reason(exit_code), message: None, started, finished: Timestamp::now() })
     }
 
-    fn start(&self, image: &Image, script: FakeScript) -> Result<Engine, Failure> {
-        let NodeMode::Processes { logs } = &self.shared.config.mode else {
+    async fn start(&self, image: &Image, script: FakeScript) -> Result<Engine, Failure> {
+        let NodeMode::Processes { logs, images } = &self.shared.config.mode else {
             return Ok(Engine::Fake { script, started: tokio::time::Instant::now() });
         };
-        let command = Command::of(&self.pod, &self.spec, image, &self.place).map_err(Failure::Config)?;
+        let mut command = Command::of(&self.pod, &self.spec, image, &self.place).map_err(Failure::Config)?;
+        let program = command.program.clone();
+        let mut root = None;
+        if !image.layers.is_empty() {
+            let made = Root::make(&self.shared, images, &self.pod, &self.spec, image).await;
+            let made = made.map_err(Failure::Config)?;
+            command = made.confine(command).map_err(Failure::Config)?;
+            root = Some(made);
+        }
         let container = self.spec.text("/name").unwrap_or_default();
         let (namespace, pod) = (self.pod.namespace(), self.pod.name());
         let log = logs.join(crate::api::log_file_name(namespace, pod, container));
         // Each run has a log of its own. There is none to keep when it is the first.
         let _ = std::fs::rename(&log, logs.join(crate::api::previous_log_file_name(namespace, pod, container)));
         let process = Process::start(&command, &log)
-            .map_err(|error| Failure::Start(format!("failed to start \"{}\": {error}", command.program)))?;
-        Ok(Engine::Process(process))
+            .map_err(|error| Failure::Start(format!("failed to start \"{program}\": {error}")))?;
+        Ok(Engine::Process { process, _root: root })
     }
 
     /// Keeps `ready` and `started` true to the facts; returns when the container should be restarted.
@@ -384,7 +400,7 @@ impl Engine {
     /// Waits for the end and gives the exit code; may be called again.
     async fn wait(&mut self) -> i32 {
         match self {
-            Self::Process(process) => process.wait().await,
+            Self::Process { process, .. } => process.wait().await,
             Self::Fake { script, started } => match script.exit_after {
                 Some(delay) => {
                     tokio::time::sleep_until(*started + delay).await;
@@ -397,7 +413,7 @@ impl Engine {
 
     fn terminate(&mut self) {
         match self {
-            Self::Process(process) => process.terminate(),
+            Self::Process { process, .. } => process.terminate(),
             // A fake ends politely, at once.
             Self::Fake { script, .. } => (script.exit_after, script.exit_code) = (Some(Duration::ZERO), Some(0)),
         }
@@ -405,7 +421,7 @@ impl Engine {
 
     fn kill(&mut self) {
         match self {
-            Self::Process(process) => process.kill(),
+            Self::Process { process, .. } => process.kill(),
             Self::Fake { script, .. } => (script.exit_after, script.exit_code) = (Some(Duration::ZERO), Some(137)),
         }
     }
@@ -414,13 +430,13 @@ impl Engine {
         let default = if exit_code == 0 { "Completed" } else { "Error" };
         match self {
             Self::Fake { script: FakeScript { exit_reason: Some(reason), .. }, .. } if exit_code != 0 => reason.clone(),
-            Self::Fake { .. } | Self::Process(_) => default.to_owned(),
+            Self::Fake { .. } | Self::Process { .. } => default.to_owned(),
         }
     }
 }
 
 /// An error with its causes, in one line.
-fn in_full(error: &dyn std::error::Error) -> String {
+pub(super) fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

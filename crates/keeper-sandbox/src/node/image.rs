@@ -1,4 +1,4 @@
-//! Images: what a pull spec means at its registry. No layers are fetched: the entrypoint names a program of this machine.
+//! Images: what a pull spec means at its registry. Of one without layers the entrypoint names a program of this machine.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -6,6 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::layers::Store;
 use crate::{
     fetch::{Answer, FetchError, Get},
     objects::Fields,
@@ -15,6 +16,9 @@ const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.d
                       application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
 const TIMEOUT: Duration = Duration::from_secs(15);
 const LIMIT: usize = 4 << 20;
+/// The largest layer that is fetched, and how long that may take.
+const LAYER_LIMIT: usize = 1 << 30;
+const LAYER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What an image says about running it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +31,10 @@ pub(crate) struct Image {
     pub(crate) env: Vec<(String, String)>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) directory: Option<String>,
+    /// `uid` or `uid:gid`, as the image has it.
+    pub(crate) user: Option<String>,
+    /// The digests of its layers, the lowest first.
+    pub(crate) layers: Vec<String>,
 }
 
 /// Why an image can't be had. The message is what the user reads in the pod's status.
@@ -44,6 +52,8 @@ pub(crate) enum PullError {
     Digest { what: String, wanted: String, found: String },
     #[error("{0} can't be read: {1}")]
     Unreadable(String, String),
+    #[error("layer {0} can't be kept")]
+    Keep(String, #[source] std::io::Error),
 }
 
 /// User and password for a registry.
@@ -123,8 +133,13 @@ pub(crate) fn digest_of(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
-/// Asks the registry: manifest (through an index, if it is one) and config, each verified by its digest.
-pub(crate) async fn pull(reference: &Reference, credentials: Credentials) -> Result<Image, PullError> {
+/// Asks the registry: manifest (through an index, if it is one), config, and the layers that the store lacks, each verified by
+/// its digest.
+pub(crate) async fn pull(
+    reference: &Reference,
+    credentials: Credentials,
+    store: Option<&Store>,
+) -> Result<Image, PullError> {
     if !reference.is_local() {
         return Err(PullError::Registry(reference.host.clone()));
     }
@@ -143,7 +158,28 @@ pub(crate) async fn pull(reference: &Reference, credentials: Credentials) -> Res
     let config = manifest.text("/config/digest").filter(|digest| is_digest(digest));
     let config = config.ok_or_else(|| PullError::Unreadable("manifest".into(), "it names no config".into()))?;
     let config = json_of("config", &registry.get(&format!("blobs/{config}"), Some(config)).await?.body)?;
-    Ok(image(reference.id(&digest), digest, &config))
+    let layers = layers_of(&manifest)?;
+    for layer in layers.iter().filter(|layer| store.is_some_and(|store| !store.has(layer))) {
+        let answer = registry.get_within(&format!("blobs/{layer}"), Some(layer), LAYER_TIMEOUT, LAYER_LIMIT).await?;
+        if let Some(store) = store {
+            store.keep(layer, &answer.body).map_err(|error| PullError::Keep(layer.clone(), error))?;
+        }
+    }
+    Ok(Image { layers, ..image(reference.id(&digest), digest, &config) })
+}
+
+/// The layers that a manifest names: archives, packed by gzip or not at all.
+fn layers_of(manifest: &Value) -> Result<Vec<String>, PullError> {
+    let layer = |layer: &Value| {
+        let kind = layer.text("/mediaType").unwrap_or_default();
+        let known = kind.ends_with(".tar") || kind.ends_with(".tar.gzip") || kind.ends_with(".tar+gzip");
+        let digest = layer.text("/digest").filter(|digest| is_digest(digest));
+        match (known, digest) {
+            (true, Some(digest)) => Ok(digest.to_owned()),
+            _ => Err(PullError::Unreadable("manifest".into(), format!("a layer of kind {kind:?} is not known here"))),
+        }
+    };
+    manifest.items("/layers").iter().map(layer).collect()
 }
 
 /// The manifest of an index to run here: the one for this platform, else the first.
@@ -179,6 +215,8 @@ fn image(id: String, digest: String, config: &Value) -> Image {
         env: words("/config/Env").iter().filter_map(pair).collect(),
         labels: labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect(),
         directory: config.text("/config/WorkingDir").filter(|path| !path.is_empty()).map(str::to_owned),
+        user: config.text("/config/User").filter(|user| !user.is_empty()).map(str::to_owned),
+        layers: Vec::new(),
     }
 }
 
@@ -194,12 +232,22 @@ struct Registry<'a> {
 
 impl Registry<'_> {
     async fn get(&mut self, what: &str, digest: Option<&str>) -> Result<Answer, PullError> {
-        let mut answer = self.ask(what).await?;
+        self.get_within(what, digest, TIMEOUT, LIMIT).await
+    }
+
+    async fn get_within(
+        &mut self,
+        what: &str,
+        digest: Option<&str>,
+        timeout: Duration,
+        limit: usize,
+    ) -> Result<Answer, PullError> {
+        let mut answer = self.ask(what, timeout, limit).await?;
         if answer.status == 401
             && let Some(challenge) = answer.header("www-authenticate").map(str::to_owned)
         {
             self.authorize(&challenge).await?;
-            answer = self.ask(what).await?;
+            answer = self.ask(what, timeout, limit).await?;
         }
         if !answer.status.is_success() {
             return Err(PullError::Refused {
@@ -216,11 +264,11 @@ impl Registry<'_> {
         }
     }
 
-    async fn ask(&self, what: &str) -> Result<Answer, FetchError> {
+    async fn ask(&self, what: &str, timeout: Duration, limit: usize) -> Result<Answer, FetchError> {
         let mut headers = vec![("accept".to_owned(), ACCEPT.to_owned())];
         headers.extend(self.token.iter().map(|token| ("authorization".to_owned(), token.clone())));
         let path = format!("/v2/{}/{what}", self.reference.repository);
-        Get { authority: &self.authority(), path: &path, headers, timeout: TIMEOUT, limit: LIMIT }.send().await
+        Get { authority: &self.authority(), path: &path, headers, timeout, limit }.send().await
     }
 
     fn authority(&self) -> String {
@@ -307,5 +355,16 @@ mod tests {
         let index = json!({"manifests": [manifest("a", "other"), manifest("b", architecture())]});
         assert_eq!(platform_of(&index), Some(digest("b")));
         assert_eq!(platform_of(&json!({"config": {}})), None);
+    }
+
+    #[test]
+    fn layers_are_archives() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let manifest = |kind: &str| json!({"layers": [{"mediaType": kind, "digest": digest}]});
+        for kind in ["application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar.gzip"] {
+            assert_eq!(layers_of(&manifest(kind)).unwrap(), [digest.as_str()], "{kind}");
+        }
+        assert!(layers_of(&manifest("application/vnd.oci.image.layer.v1.tar+zstd")).is_err());
+        assert_eq!(layers_of(&json!({"layers": []})).unwrap(), Vec::<String>::new());
     }
 }

@@ -2,26 +2,31 @@
 //!
 //! It plays the kubelet and, where there is none, the scheduler. A pod is a process (or several) with an address of its own,
 //! or an instant fake ([`NodeMode::Fake`]) whose behaviour a test scripts ([`FakeScript`]). What to run comes from the image:
-//! the pull spec is resolved at its registry over plain HTTP, manifest and config are read by digest, and the entrypoint names
-//! a program of this machine. Layers are not fetched.
+//! the pull spec is resolved at its registry over plain HTTP, and manifest and config are read by digest. An image without
+//! layers, as the sandbox's own registry makes them, names a program of this machine by its entrypoint. One with layers is
+//! run in a root directory of its own, which takes the programs `tar` and `chroot`, and root's rights. [`Node::load_image`]
+//! puts an image on the node that no registry serves under its name.
 //!
 //! The status is written as a kubelet writes it: phases, conditions whose transition times move only with their status,
 //! container states with `ErrImagePull`, `ImagePullBackOff`, `CrashLoopBackOff`, restart counts, `imageID` with the digest
 //! that was asked for. It probes readiness, liveness and startup (HTTP and TCP), honours restart policy, grace period,
 //! `preStop` sleep and `activeDeadlineSeconds`.
 //!
-//! It never isolates anything: a pod is a process of the user who runs the sandbox. No volumes, no limits, no exec, no
-//! Secret or ConfigMap in the environment (a container that asks for one says so in its status and waits).
+//! It isolates nothing but the files of an image with layers: a pod is a process of this machine. Volumes (Secret, ConfigMap,
+//! `emptyDir`) and a ServiceAccount are for images with layers. No limits, no exec, no Secret or ConfigMap in the environment
+//! (a container that asks for one says so in its status and waits).
 
 mod board;
 mod command;
 mod container;
 mod fake;
 pub(crate) mod image;
+mod layers;
 mod pod;
 mod probe;
 mod process;
 mod registration;
+mod root;
 mod status;
 
 use std::{
@@ -40,7 +45,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::fake::{Delay, FakeScript, SCRIPT_PREFIX};
 use self::{
-    image::{Credentials, Image},
+    image::{Credentials, Image, Reference},
+    layers::Store,
     pod::Seen,
 };
 use crate::{
@@ -61,9 +67,26 @@ pub enum NodeMode {
     Processes {
         /// A directory; it is made if it isn't there.
         logs: PathBuf,
+        /// Another one, for the layers of images and the root directories of containers.
+        images: PathBuf,
     },
     /// As nothing but a status.
     Fake,
+}
+
+/// How a program in a pod finds the API server. Only containers whose image has layers are told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ApiAccess {
+    /// As on a cluster: by the variables `KUBERNETES_SERVICE_HOST` and `_PORT`, with a token of its ServiceAccount that the
+    /// server issues.
+    ServiceAccount {
+        /// The server's address, which its certificate has.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// By a kubeconfig that the variable `KUBECONFIG` names: for a server without TLS, for which the other way has no words.
+    Kubeconfig(Value),
 }
 
 /// What a node is like.
@@ -87,6 +110,8 @@ pub struct NodeConfig {
     pub backoff_cap: Duration,
     /// How often the node says that it lives; `None` where nobody listens.
     pub heartbeat: Option<Duration>,
+    /// How pods find the API server; `None`: they are not told.
+    pub access: Option<ApiAccess>,
 }
 
 impl NodeConfig {
@@ -103,6 +128,7 @@ impl NodeConfig {
             pull_backoff: Duration::from_secs(1),
             backoff_cap: Duration::from_secs(30),
             heartbeat: None,
+            access: None,
         }
     }
 }
@@ -116,6 +142,9 @@ pub enum NodeError {
     /// The directory for logs could not be made.
     #[error("directory {0} for logs can't be made")]
     Logs(PathBuf, #[source] io::Error),
+    /// An image can't be had from where it was to be loaded from.
+    #[error("image {0} can't be loaded: {1}")]
+    Image(String, String),
 }
 
 /// A running node. Dropping it kills its processes; [`Node::stop`] also waits for that.
@@ -133,11 +162,15 @@ impl Node {
     ///
     /// [`NodeError`].
     pub async fn start(client: Client, config: NodeConfig) -> Result<Self, NodeError> {
-        if let NodeMode::Processes { logs } = &config.mode {
-            std::fs::create_dir_all(logs).map_err(|error| NodeError::Logs(logs.clone(), error))?;
-        }
+        let store = match &config.mode {
+            NodeMode::Processes { logs, images } => {
+                std::fs::create_dir_all(logs).map_err(|error| NodeError::Logs(logs.clone(), error))?;
+                Some(Store::new(images))
+            }
+            NodeMode::Fake => None,
+        };
         let view = View::within(client, config.namespace.clone());
-        let shared = Arc::new(Shared { view, config, images: Mutex::default(), scripts: RwLock::default() });
+        let shared = Arc::new(Shared { view, config, store, images: Mutex::default(), scripts: RwLock::default() });
         registration::register(&shared).await.map_err(NodeError::Register)?;
         let node = Self { shared, shutdown: CancellationToken::new(), tasks: TaskTracker::new() };
         node.run_pods();
@@ -150,6 +183,22 @@ impl Node {
     /// Scripts the fake containers of an image, given as pods name it. Says nothing to containers that run already.
     pub fn script_image(&self, image: &str, script: FakeScript) {
         self.shared.scripts.write().unwrap_or_else(PoisonError::into_inner).insert(image.to_owned(), script);
+    }
+
+    /// Puts an image on the node under a name of its own, as `docker load` does on a machine: a pod that names it finds it
+    /// there, whatever registry the name is of, unless its pull policy is `Always`. Answers its digest.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Image`]: one of the two is no pull spec, or the image can't be pulled from there.
+    pub async fn load_image(&self, name: &str, from: &str) -> Result<String, NodeError> {
+        let failed = |error| NodeError::Image(name.to_owned(), container::in_full(&error));
+        let own = Reference::parse(name).map_err(failed)?;
+        let image = image::pull(&Reference::parse(from).map_err(failed)?, None, self.shared.store.as_ref()).await;
+        let image = image.map_err(failed)?;
+        let digest = image.digest.clone();
+        self.shared.cache(own.to_string(), Image { id: own.id(&digest), ..image });
+        Ok(digest)
     }
 
     /// Kills all processes and returns when they are gone. The pods' status stays as it is.
@@ -246,6 +295,8 @@ fn takes(pod: &Object, node: &str) -> bool {
 pub(crate) struct Shared {
     view: View,
     config: NodeConfig,
+    /// `None` where pods are fakes.
+    store: Option<Store>,
     images: Mutex<HashMap<String, Image>>,
     scripts: RwLock<HashMap<String, FakeScript>>,
 }
