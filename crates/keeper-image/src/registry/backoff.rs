@@ -1,6 +1,7 @@
 //! How long a host is left alone after it refused or failed.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,6 +24,8 @@ pub(crate) struct HostBackoff {
 struct Pause {
     until: Instant,
     failures: u32,
+    /// What it said last.
+    why: Arc<ResolveError>,
 }
 
 impl HostBackoff {
@@ -36,8 +39,13 @@ impl HostBackoff {
         self.hosts.get(host).map(|pause| pause.until).filter(|until| now < *until)
     }
 
+    /// What a host said that is left alone now.
+    pub(crate) fn why(&self, host: &str, now: Instant) -> Option<Arc<ResolveError>> {
+        self.hosts.get(host).filter(|pause| now < pause.until).map(|pause| Arc::clone(&pause.why))
+    }
+
     /// Notes an answer. Only pressure and failure count against a host: a missing tag or a refusal is an answer.
-    pub(crate) fn note(&mut self, host: &str, error: Option<&ResolveError>, now: Instant) {
+    pub(crate) fn note(&mut self, host: &str, error: Option<&Arc<ResolveError>>, now: Instant) {
         let Some(error) = error.filter(|error| error.retry_helps()) else {
             self.hosts.remove(host);
             return;
@@ -46,13 +54,15 @@ impl HostBackoff {
         if let Some(pause) = self.hosts.get_mut(host).filter(|pause| now < pause.until) {
             // Many tags fail together: that is one failure of the host, though the longest wait holds.
             pause.until = pause.until.max(now + asked);
+            pause.why = Arc::clone(error);
             return;
         }
         let failures = self.hosts.get(host).map_or(0, |pause| pause.failures);
         let longest = LONGEST_OWN.max(self.base);
         let own = self.base.saturating_mul(1 << failures.min(16)).min(longest);
         self.make_room();
-        self.hosts.insert(host.to_owned(), Pause { until: now + own.max(asked), failures: failures.saturating_add(1) });
+        let (until, failures) = (now + own.max(asked), failures.saturating_add(1));
+        self.hosts.insert(host.to_owned(), Pause { until, failures, why: Arc::clone(error) });
     }
 
     fn make_room(&mut self) {
@@ -72,8 +82,12 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn limited(seconds: Option<u64>) -> ResolveError {
-        ResolveError::RateLimited { host: "a".into(), retry_after: seconds.map(Duration::from_secs) }
+    fn limited(seconds: Option<u64>) -> Arc<ResolveError> {
+        Arc::new(ResolveError::RateLimited { host: "a".into(), retry_after: seconds.map(Duration::from_secs) })
+    }
+
+    fn unavailable() -> Arc<ResolveError> {
+        Arc::new(ResolveError::unavailable("a", "x"))
     }
 
     #[test]
@@ -81,13 +95,13 @@ mod tests {
         let mut backoff = HostBackoff::new(60 * SECOND);
         let mut now = Instant::now();
         for pause in [60, 120, 240, 480, 600, 600] {
-            backoff.note("a", Some(&ResolveError::unavailable("a", "x")), now);
+            backoff.note("a", Some(&unavailable()), now);
             assert_eq!(backoff.paused_until("a", now), Some(now + pause * SECOND));
             assert_eq!(backoff.paused_until("b", now), None);
             now += pause * SECOND;
             assert_eq!(backoff.paused_until("a", now), None);
         }
-        backoff.note("a", Some(&ResolveError::garbage("a", "x")), now);
+        backoff.note("a", Some(&Arc::new(ResolveError::garbage("a", "x"))), now);
         backoff.note("a", Some(&limited(None)), now);
         assert_eq!(backoff.paused_until("a", now), Some(now + 60 * SECOND));
     }
@@ -101,6 +115,8 @@ mod tests {
         backoff.note("a", Some(&limited(Some(90))), now);
         backoff.note("a", Some(&limited(None)), now);
         assert_eq!(backoff.paused_until("a", now), Some(now + 90 * SECOND));
+        assert!(backoff.why("a", now).is_some_and(|why| why.retry_after().is_none()), "what it said last");
+        assert!(backoff.why("a", now + 90 * SECOND).is_none());
         backoff.note("b", Some(&limited(Some(1_000_000))), now);
         assert_eq!(backoff.paused_until("b", now), Some(now + LONGEST_ASKED));
     }
@@ -110,7 +126,7 @@ mod tests {
         let mut backoff = HostBackoff::new(SECOND);
         let now = Instant::now();
         for _ in 0..1000 {
-            backoff.note("a", Some(&ResolveError::unavailable("a", "x")), now);
+            backoff.note("a", Some(&unavailable()), now);
         }
         assert_eq!(backoff.paused_until("a", now), Some(now + SECOND));
     }

@@ -32,15 +32,15 @@ pub struct Seen {
     pub digest: Option<Digest>,
     /// Why the last look gave none; `None` after a success. Not a sign that anything changed.
     pub error: Option<Arc<ResolveError>>,
-    /// When the last look ended, successful or not, by this machine's clock; `None` before the first.
+    /// When the last look ended, successful or not, by this machine's clock, or was put off for the first time; `None` before.
     pub at: Option<Timestamp>,
 }
 
 /// Asks for each distinct tag once per interval, for all who watch it.
 ///
 /// The first look is immediate. Later ones come at the interval, give or take a tenth, but not while the host is left
-/// alone: after 429, 5xx and failures to reach it, as long as it asked for and longer each time. A tag is no longer
-/// asked for once its last receiver is dropped. A reference by digest is known without asking.
+/// alone: after 429, 5xx and failures to reach it, as long as it asked for and longer each time. A tag that is watched from
+/// then on is told at once what the host said last. A tag is no longer asked for once its last receiver is dropped. A reference by digest is known without asking.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
@@ -204,10 +204,16 @@ impl Shared {
         loop {
             let paused = self.backoff().paused_until(host, Instant::now());
             let Some(until) = paused else { break };
+            // Who asks for the first time is told at once why there will be no answer for now.
+            let first = entry.seen.borrow().at.is_none();
+            let why = self.backoff().why(host, Instant::now()).filter(|_| first);
+            if let Some(why) = why {
+                publish(&entry.seen, Err(why));
+            }
             // All tags of the host wake here, so they spread over a part of the interval.
             sleep_until(until + self.interval.mul_f64(JITTER * rand::random::<f64>())).await;
         }
-        let answer = self.resolver.resolve(image).await;
+        let answer = self.resolver.resolve(image).await.map_err(Arc::new);
         self.backoff().note(host, answer.as_ref().err(), Instant::now());
         if let Err(error) = &answer {
             tracing::debug!(image = %image, %error, "the tag could not be resolved; it counts as unchanged");
@@ -243,7 +249,7 @@ async fn due(at: Option<Instant>) {
 }
 
 /// Stores what a look gave, and wakes receivers only when it differs from what they know.
-fn publish(seen: &watch::Sender<Seen>, answer: Result<Digest, ResolveError>) {
+fn publish(seen: &watch::Sender<Seen>, answer: Result<Digest, Arc<ResolveError>>) {
     seen.send_if_modified(|seen| {
         let first = seen.at.is_none();
         let before = (seen.digest.clone(), seen.error.as_ref().map(|error| error.kind()));
@@ -253,7 +259,7 @@ fn publish(seen: &watch::Sender<Seen>, answer: Result<Digest, ResolveError>) {
                 seen.digest = Some(digest);
                 seen.error = None;
             }
-            Err(error) => seen.error = Some(Arc::new(error)),
+            Err(error) => seen.error = Some(error),
         }
         first || before != (seen.digest.clone(), seen.error.as_ref().map(|error| error.kind()))
     });
@@ -399,6 +405,8 @@ mod tests {
         let _seen = watcher.watch(&image).unwrap();
         pass(1).await;
         let mut late = watcher.watch(&other).unwrap();
+        late.changed().await.unwrap();
+        assert!(late.borrow_and_update().error.is_some(), "it is told why there is no answer");
         for _ in 0..20 {
             watcher.hint(&image);
             pass(10).await;
