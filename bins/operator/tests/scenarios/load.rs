@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A running client; it ends with this.
 pub struct Load {
@@ -29,10 +30,15 @@ impl Load {
         let url = format!("http://{}:80/", address.as_str().unwrap());
         let reached = async || reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success());
         world.until("the Service answers", reached).await;
+        Self::on(&url, rate).await
+    }
+
+    /// The same on a URL that answers.
+    pub async fn on(url: &str, rate: u32) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let output = directory.path().join("client.log");
         let child = Command::new(demo_app().with_file_name("demo-client"))
-            .args([&url, "--json", "--connections", "8", "--requests-per-connection", "20"])
+            .args([url, "--json", "--connections", "8", "--requests-per-connection", "20"])
             .args(["--rate", &rate.to_string()])
             .stdout(File::create(&output).unwrap())
             .stdin(Stdio::null())
@@ -56,12 +62,22 @@ impl Load {
     /// Waits until a whole second went by without an error.
     pub async fn until_calm(&self, world: &World) {
         let before = self.so_far();
-        let quiet = async || {
-            let lines = self.lines();
-            let new = lines.lines().skip(usize::try_from(before.seconds).unwrap() + 1);
-            new.filter_map(|line| serde_json::from_str::<Value>(line).ok()).any(|line| line["errors"] == 0)
-        };
-        world.until("the client counts no errors any more", quiet).await;
+        world.until("the client counts no errors any more", async || self.is_calm_since(before)).await;
+    }
+
+    /// The same, for so long at most.
+    pub async fn until_calm_for(&self, patience: Duration) {
+        let (before, start) = (self.so_far(), Instant::now());
+        while !self.is_calm_since(before) {
+            assert!(start.elapsed() < patience, "the client still counts errors\n{}", self.lines());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn is_calm_since(&self, before: Counted) -> bool {
+        let lines = self.lines();
+        let new = lines.lines().skip(usize::try_from(before.seconds).unwrap() + 1);
+        new.filter_map(|line| serde_json::from_str::<Value>(line).ok()).any(|line| line["errors"] == 0)
     }
 }
 

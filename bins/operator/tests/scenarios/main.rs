@@ -30,4 +30,5 @@ mod releases;
 mod rights;
 mod sweep;
 mod undo;
+mod walkthrough;
 mod world;
