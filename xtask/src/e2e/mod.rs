@@ -155,8 +155,8 @@ fn suites(cargo: &Cargo, args: &Args, kubeconfig: &Path) -> Result<ExitCode> {
             say::result("NOT RUN: no kubectl on PATH: the sandbox's API tests on the real API server");
             continue;
         }
-        // The controllers' scripts only wait.
-        let threads = if suite.contains(&"controllers") { "10" } else { "2" };
+        // All of them wait more than they work, the controllers' scripts most of all.
+        let threads = if suite.contains(&"controllers") { "10" } else { "5" };
         command.args(["--", "--test-threads", threads]).args(args.truth.then_some("--nocapture")).args(&args.arguments);
         failed |= !cargo::status(&mut command)?.success();
     }
