@@ -67,6 +67,8 @@ pub enum Answer {
     DisruptionBudget(String),
     /// It will not do it, and won't later: 401, 403, 422, ...
     Refused(String),
+    /// It was only asked whether it would, or refused for what passes by itself: nothing was done.
+    NotNow(String),
     /// It said nothing, or that it can't now. Whether it did it is unknown.
     Lost(String),
 }
@@ -132,8 +134,8 @@ pub fn after(
         Answer::DisruptionBudget(said) => {
             (wait(intent, before, &Refusal::DisruptionBudget { said: bounded(said) }, policy, now), before)
         }
-        // Something was sent before that may have been accepted: only a look can tell.
-        Answer::Refused(said) => {
+        // Either nothing was done, or something was sent before that may have been accepted: only a look can tell.
+        Answer::NotNow(said) | Answer::Refused(said) => {
             (wait(intent, before, &Refusal::ApiServer { said: bounded(said) }, policy, now), before)
         }
         Answer::Lost(said) => {

@@ -44,6 +44,17 @@ pub enum Ruled {
     Refused(Refusal),
 }
 
+impl Ruled {
+    /// Why the alert has to come again, if it has to.
+    #[must_use]
+    pub fn comes_again(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) if refusal.again() == Again::ComeAgain => Some(refusal),
+            Self::Refused(_) | Self::Kill(_) | Self::Open(_) | Self::Gone => None,
+        }
+    }
+}
+
 impl Decision {
     /// Whether something changes in the ledger, and so has to be stored before anybody is answered.
     #[must_use]
@@ -51,11 +62,10 @@ impl Decision {
         !(self.orders.is_empty() && self.joined.is_empty() && self.resolved.is_empty() && self.refused.is_empty())
     }
 
-    /// Whether one of the alerts has to come again: the answer is then 503, after what was decided is stored.
+    /// Why the first of the alerts that have to come again must: the answer is then 503, after what was decided is stored.
     #[must_use]
-    pub fn comes_again(&self) -> bool {
-        let again = |ruled: &Ruled| matches!(ruled, Ruled::Refused(refusal) if refusal.again() == Again::ComeAgain);
-        self.rulings.iter().any(|ruling| again(&ruling.ruled))
+    pub fn comes_again(&self) -> Option<&Refusal> {
+        self.rulings.iter().find_map(|ruling| ruling.ruled.comes_again())
     }
 
     /// The ledger after it.

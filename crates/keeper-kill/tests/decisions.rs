@@ -158,18 +158,21 @@ fn what_may_be_otherwise_later_has_to_come_again() {
     let young = Cluster::default().with("cart", 1).change("cart-0", |pod| pod.created = at("2026-08-20T11:59:30Z"));
     let alerts = [alert("cart-0", "2026-08-20T11:59:40Z")];
     let decision = decide(&alerts, &young, &Ledger::default(), &Policy::default(), at(NOW));
-    assert_eq!((told(&decision), decision.comes_again()), (vec!["TooYoung"], true));
+    assert_eq!((told(&decision), decision.comes_again().is_some()), (vec!["TooYoung"], true));
     let mut hidden = Cluster::default().with("cart", 1);
     hidden.hidden.insert(name("cart-0"));
     let decision = decide(&firing(&["cart-0"]), &hidden, &Ledger::default(), &Policy::default(), at(NOW));
-    assert_eq!((told(&decision), decision.comes_again(), decision.changes()), (vec!["Unseen"], true, false));
+    assert_eq!((told(&decision), decision.comes_again().is_some(), decision.changes()), (vec!["Unseen"], true, false));
 }
 
 #[test]
 fn a_pod_that_is_gone_or_going_is_a_success() {
     let going = Cluster::default().with("cart", 1).change("cart-0", |pod| pod.leaving = true);
     let decision = decide(&firing(&["cart-0", "cart-7"]), &going, &Ledger::default(), &Policy::default(), at(NOW));
-    assert_eq!((told(&decision), decision.comes_again(), decision.changes()), (vec!["gone", "gone"], false, false));
+    assert_eq!(
+        (told(&decision), decision.comes_again().is_some(), decision.changes()),
+        (vec!["gone", "gone"], false, false)
+    );
 }
 
 #[test]
@@ -179,7 +182,7 @@ fn the_one_accused_for_longest_goes_first_and_the_rest_comes_again() {
     policy.budgets.overall = 1;
     let alerts = [alert("cart-0", "2026-08-20T11:50:00Z"), alert("desk-0", "2026-08-20T11:40:00Z")];
     let decision = decide(&alerts, &cluster, &Ledger::default(), &policy, at(NOW));
-    assert_eq!((told(&decision), decision.comes_again()), (vec!["OverallBudget", "kill"], true));
+    assert_eq!((told(&decision), decision.comes_again().is_some()), (vec!["OverallBudget", "kill"], true));
 }
 
 #[test]
@@ -336,6 +339,24 @@ fn what_may_have_been_our_doing_is_spent() {
 }
 
 #[test]
+fn what_was_only_asked_or_refused_for_now_is_not_our_doing() {
+    let cluster = Cluster::default().with("cart", 1);
+    let (policy, mut ledger) = (Policy { mode: Mode::Quarantine, ..Policy::default() }, Ledger::default());
+    ask(&cluster, &mut ledger, &policy, &firing(&["cart-0"]), NOW);
+    let intent = ledger.open[0].clone();
+    let answered = |answer: Answer, now| after(&intent, Attempt::FRESH, Removal::Quarantine, &answer, &policy, now);
+    let (told, attempt) = answered(Answer::NotNow("the status was written".into()), at(NOW));
+    assert_eq!(told, Next::Wait(at(NOW) + SignedDuration::from_secs(1)));
+    assert_eq!(next(&intent, &Shown::Gone, attempt, &policy, at(NOW)), Next::End(Outcome::GoneBefore));
+    let (_, attempt) = answered(Answer::Lost("timed out".into()), at(NOW));
+    assert_eq!(next(&intent, &Shown::Gone, attempt, &policy, at(NOW)), Next::End(Outcome::GoneAfterRequest));
+    // Past the deadline and its grace: the reason is the server's, not a disruption budget's.
+    let late = intent.deadline + SignedDuration::from_mins(2);
+    let (told, _) = answered(Answer::NotNow("timed out".into()), late);
+    assert!(matches!(told, Next::End(Outcome::Refused { reason, tried: true, .. }) if reason == "ApiServer"));
+}
+
+#[test]
 fn many_alerts_about_one_pod_are_one_order_and_a_bounded_one() {
     let cluster = Cluster::default().with("cart", 1);
     let alerts: Vec<Alert> = (0..20_000)
@@ -355,7 +376,7 @@ fn a_flood_of_refusals_is_counted_and_only_the_first_recorded() {
     let alerts: Vec<Alert> = (0..500).map(|index| alert(&format!("cart-{index}"), "2026-08-20T10:00:00Z")).collect();
     let mut ledger = Ledger::default();
     let decision = decide(&alerts, &cluster, &ledger, &Policy::default(), at(NOW));
-    assert_eq!((decision.refused.len(), decision.comes_again()), (keeper_kill::RECORDED_LIMIT, false));
+    assert_eq!((decision.refused.len(), decision.comes_again().is_some()), (keeper_kill::RECORDED_LIMIT, false));
     decision.enter(&mut ledger);
     ledger.trim(&Policy::default().budgets, 20, at(NOW));
     assert_eq!(ledger.ended.len(), 20);

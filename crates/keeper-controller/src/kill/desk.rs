@@ -9,7 +9,7 @@ use super::stored::Page;
 use super::told::Teller;
 use jiff::{SignedDuration, Timestamp};
 use keeper_alertmanager::{Webhook, WebhookError, parse};
-use keeper_kill::{Again, Decision, Intent, Ruled, decide};
+use keeper_kill::{Decision, Intent, Ruled, decide};
 use std::sync::Arc;
 
 /// How long this process may be silent about what it holds before another one takes it over.
@@ -171,12 +171,8 @@ async fn read(body: bytes::Bytes) -> Result<Webhook, TakeError> {
 
 fn answer(decision: &Decision) -> Result<Taken, TakeError> {
     let taken = Taken::of(decision);
-    let again = |ruled: &Ruled| match ruled {
-        Ruled::Refused(refusal) if refusal.again() == Again::ComeAgain => Some(refusal.to_string()),
-        Ruled::Refused(_) | Ruled::Kill(_) | Ruled::Open(_) | Ruled::Gone => None,
-    };
-    match decision.rulings.iter().find_map(|ruling| again(&ruling.ruled)) {
-        Some(why) => Err(TakeError::ComeAgain { taken, why }),
+    match decision.comes_again() {
+        Some(why) => Err(TakeError::ComeAgain { taken, why: why.to_string() }),
         None => Ok(taken),
     }
 }
@@ -189,7 +185,7 @@ impl Taken {
                 Ruled::Kill(_) => taken.killed += 1,
                 Ruled::Open(_) => taken.open += 1,
                 Ruled::Gone => taken.gone += 1,
-                Ruled::Refused(refusal) if refusal.again() == Again::ComeAgain => taken.again += 1,
+                ruled @ Ruled::Refused(_) if ruled.comes_again().is_some() => taken.again += 1,
                 Ruled::Refused(_) => taken.refused += 1,
             }
         }

@@ -163,7 +163,7 @@ impl Hands {
             Removal::Quarantine => match self.requests.evict(&intent.pod, &intent.uid, true).await {
                 Answer::Accepted => self.requests.quarantine(pod, &intent.uid).await,
                 // Only asked: nothing was accepted, whether or not the answer was lost.
-                Answer::Lost(said) => Answer::DisruptionBudget(said),
+                Answer::Lost(said) => Answer::NotNow(said),
                 refused => refused,
             },
         }

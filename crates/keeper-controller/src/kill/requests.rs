@@ -119,7 +119,9 @@ impl Requests {
         let (pods, patch) = (self.pods(name.namespace()), Patch::Json::<()>(patch));
         match within("quarantine the pod", pods.patch(name.name(), &params, &patch)).await {
             // The kubelet writes the status all the time: look again, the uid is compared there.
-            Err(ClusterError::Refused { message, .. }) if message.contains("resourceVersion") => Answer::Lost(message),
+            Err(ClusterError::Refused { message, .. }) if message.contains("resourceVersion") => {
+                Answer::NotNow(message)
+            }
             other => answer(other.map(drop)),
         }
     }
