@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 use keeper_kill::{Budgets, Mode, Namespaces, Policy, TargetLabels};
+use keeper_serve::DoorArgs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,29 +46,8 @@ pub(crate) struct Args {
     #[arg(long, default_value = "0.0.0.0:9090", value_name = "ADDRESS")]
     pub(crate) admin_listen: SocketAddr,
 
-    /// A file of bearer tokens, one a line, that open the webhook door; re-read when it changes. May be repeated.
-    #[arg(long = "bearer-token-file", value_name = "FILE")]
-    pub(crate) bearer_token_files: Vec<PathBuf>,
-
-    /// A file of user:password lines that open the webhook door. May be repeated.
-    #[arg(long = "basic-auth-file", value_name = "FILE")]
-    pub(crate) basic_auth_files: Vec<PathBuf>,
-
-    /// The webhook door's certificate, in PEM, with its chain; re-read when it changes. With it the door serves TLS.
-    #[arg(long, requires = "tls_key", value_name = "FILE")]
-    pub(crate) tls_certificate: Option<PathBuf>,
-
-    /// The private key of --tls-certificate, in PEM.
-    #[arg(long, requires = "tls_certificate", value_name = "FILE")]
-    pub(crate) tls_key: Option<PathBuf>,
-
-    /// Authorities, in PEM, whose client certificates open the webhook door.
-    #[arg(long, requires = "tls_certificate", value_name = "FILE")]
-    pub(crate) client_ca: Option<PathBuf>,
-
-    /// Open the webhook door without credentials; it then listens on loopback only.
-    #[arg(long)]
-    pub(crate) insecure: bool,
+    #[command(flatten)]
+    pub(crate) door: DoorArgs,
 
     /// The largest body of a webhook: 4MiB, 512KiB.
     #[arg(long, default_value = "4MiB", value_parser = size, value_name = "SIZE")]

@@ -3,9 +3,7 @@
 use crate::args::Args;
 use keeper_controller::connect;
 use keeper_controller::kill::{KillSettings, Killer, TakeError};
-use keeper_serve::{
-    AdminPort, Admitted, Answer, Answering, AuthOptions, Authenticator, Door, Limits, Receive, Tls, TlsFiles,
-};
+use keeper_serve::{AdminPort, Admitted, Answer, Answering, Door, Limits, Receive};
 use miette::{IntoDiagnostic, Result};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
@@ -15,15 +13,8 @@ pub(crate) const USER_AGENT: &str = concat!("canary-keeper-killer/", env!("CARGO
 
 pub(crate) async fn run(args: &Args) -> Result<()> {
     let stop = keeper_serve::stop_signal().into_diagnostic()?;
-    let authenticator = Authenticator::new(AuthOptions {
-        bearer_token_files: args.bearer_token_files.clone(),
-        basic_auth_files: args.basic_auth_files.clone(),
-        client_certificates: args.client_ca.is_some(),
-        insecure: args.insecure,
-        ..AuthOptions::default()
-    })
-    .into_diagnostic()?;
-    let tls = tls(args)?;
+    let authenticator = args.door.authenticator().into_diagnostic()?;
+    let tls = args.door.tls().into_diagnostic()?;
     let client = connect(args.kubeconfig.as_deref(), USER_AGENT).await.into_diagnostic()?;
 
     let mut metrics = Registry::with_prefix("canary_keeper");
@@ -49,11 +40,6 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         tokio::join!(door, admin.serve(admin_listener, Limits::default(), stop.clone()), killer.run(stop.clone()),);
     tracing::info!("killer stopped");
     served.into_diagnostic()
-}
-
-fn tls(args: &Args) -> Result<Option<Tls>> {
-    let (Some(certificate), Some(key)) = (args.tls_certificate.clone(), args.tls_key.clone()) else { return Ok(None) };
-    Tls::open(TlsFiles { certificate, key, client_ca: args.client_ca.clone() }).map(Some).into_diagnostic()
 }
 
 fn settings(args: &Args) -> KillSettings {

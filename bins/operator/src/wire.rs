@@ -7,9 +7,7 @@ use keeper_api::Defaults;
 use keeper_controller::{AlertIntake, CanaryLimits, Controller, IntakeError, Settings, connect};
 use keeper_image::{Credentials, RegistryClient, RegistryConfig, TagWatcher};
 use keeper_rollout::Plan;
-use keeper_serve::{
-    AdminPort, Admitted, Answer, Answering, AuthOptions, Authenticator, Door, Limits, Receive, Tls, TlsFiles,
-};
+use keeper_serve::{AdminPort, Admitted, Answer, Answering, Door, Limits, Receive};
 use miette::{Context, IntoDiagnostic, Result};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
@@ -23,15 +21,8 @@ const LAST_MOMENT: Duration = Duration::from_secs(4);
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     let stop = keeper_serve::stop_signal().into_diagnostic()?;
-    let authenticator = Authenticator::new(AuthOptions {
-        bearer_token_files: args.bearer_token_files.clone(),
-        basic_auth_files: args.basic_auth_files.clone(),
-        client_certificates: args.client_ca.is_some(),
-        insecure: args.insecure,
-        ..AuthOptions::default()
-    })
-    .into_diagnostic()?;
-    let tls = tls(&args)?;
+    let authenticator = args.door.authenticator().into_diagnostic()?;
+    let tls = args.door.tls().into_diagnostic()?;
     let mut signals = providers::signals(&args)?;
     let client = connect(args.kubeconfig.as_deref(), USER_AGENT).await.into_diagnostic()?;
     signals.cluster = Some(client.clone());
@@ -72,11 +63,6 @@ async fn run_until(controller: &Controller, stop: CancellationToken) {
         () = controller.run(stop.clone()) => {}
         () = overdue => tracing::warn!("stopped in the middle of a reconcile"),
     }
-}
-
-fn tls(args: &Args) -> Result<Option<Tls>> {
-    let (Some(certificate), Some(key)) = (args.tls_certificate.clone(), args.tls_key.clone()) else { return Ok(None) };
-    Tls::open(TlsFiles { certificate, key, client_ca: args.client_ca.clone() }).map(Some).into_diagnostic()
 }
 
 fn registry(args: &Args) -> Result<RegistryClient> {

@@ -23,6 +23,8 @@
 //! With [`Tls`] the door serves TLS, and takes client certificates for credentials where their authorities are named. Files
 //! of certificates, keys and credentials are read again when they change.
 //!
+//! The feature `clap` adds `DoorArgs`, the flags by which a program's owner opens a door.
+//!
 //! ```
 //! use keeper_serve::{Admitted, Answer, Answering, AuthOptions, Authenticator, Door, Limits, Receive};
 //! use std::sync::Arc;
@@ -47,6 +49,8 @@
 //! ```
 
 mod admin;
+#[cfg(feature = "clap")]
+mod args;
 mod auth;
 mod connections;
 mod door;
@@ -58,6 +62,8 @@ mod stop;
 mod tls;
 
 pub use admin::{AdminPort, Readiness};
+#[cfg(feature = "clap")]
+pub use args::DoorArgs;
 pub use auth::{AuthError, AuthOptions, Authenticator};
 pub use door::{Admitted, Answer, Answering, Door, Receive};
 pub use limits::Limits;
