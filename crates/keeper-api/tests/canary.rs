@@ -9,6 +9,7 @@
 
 use jiff::Timestamp;
 use keeper_api::canary::{self, CanaryWish, CheckStatus, Shown, Status};
+use keeper_api::record::Signals;
 use keeper_api::{Defaults, Invalid};
 use keeper_rollout::{Command, OnInconclusive, Phase, Record, Revision, Verb};
 use keeper_signal::{Evidence, Verdict, Why};
@@ -234,7 +235,8 @@ fn a_condition_that_stays_keeps_its_time() {
 #[test]
 fn a_status_as_it_is_written() {
     let canary = served(json!({}));
-    let mut status = status(&canary, Phase::Incubating, false, "2026-01-01T00:00:00Z").with_record(&Record::default());
+    let mut status = status(&canary, Phase::Incubating, false, "2026-01-01T00:00:00Z")
+        .with_record(&Record::default(), &Signals::new());
     let evidence = Evidence::new("3 of 500 failed").with("requests", 500.0).with("rate", f64::NAN);
     status.checks.push(CheckStatus::of("errors", &Verdict::Healthy(evidence), false));
     let why = Verdict::Unknown(Why::NotMeasured("connection\nrefused".into()));
@@ -246,7 +248,8 @@ fn a_status_as_it_is_written() {
 #[test]
 fn record_and_images_are_read_back() {
     let record = Record { runs: 7, promoted: Some(Revision::from("7a1f/2")), ..Record::default() };
-    let mut status = status(&served(json!({})), Phase::Settled, true, "2026-01-01T00:00:00Z").with_record(&record);
+    let mut status =
+        status(&served(json!({})), Phase::Settled, true, "2026-01-01T00:00:00Z").with_record(&record, &Signals::new());
     status.images.insert("app:good".into(), "app@sha256:12".into());
     let canary = served(status.to_value());
     assert_eq!(canary::record(&canary).unwrap(), Some(record));

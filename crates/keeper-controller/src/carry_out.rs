@@ -9,6 +9,7 @@ use crate::memory::{Memory, Own};
 use crate::records;
 use crate::resource::{self, Resource};
 use crate::show::Face;
+use keeper_api::record::Signals;
 use keeper_rollout::{Afresh, Order, Read, Record, Refusal, Refused, Revision, RunId, State, Step, Stored};
 use kube::ResourceExt;
 use kube::api::DynamicObject;
@@ -192,11 +193,14 @@ async fn write_record(
     memory: &mut Memory,
 ) -> Result<Outcome, ClusterError> {
     let cluster = &context.shared.cluster;
+    let signals = signals(gathered, record, memory);
     let object = match &gathered.front {
         Front::Annotations(front) => {
-            records::write(front.record.as_deref(), &gathered.subject, &gathered.canary_name(), record)
+            records::write(front.record.as_deref(), &gathered.subject, &gathered.canary_name(), record, &signals)
         }
-        Front::Resource(resource) => resource::status::with_record(gathered, resource, record, step, memory),
+        Front::Resource(resource) => {
+            resource::status::with_record(gathered, resource, (record, &signals), step, memory)
+        }
     };
     match cluster.write_record(&object).await {
         Ok(written) => {
@@ -222,6 +226,20 @@ async fn write_record(
             Err(error)
         }
     }
+}
+
+/// What the signals of the record's run need after a restart: as they are, or as they were stored where none was asked yet.
+fn signals(gathered: &Gathered, record: &Record, memory: &Memory) -> Signals {
+    let Some(run) = record.state.run() else { return Signals::new() };
+    if let Some(signals) = memory.signals.as_ref().filter(|signals| signals.run == run.id) {
+        return signals.stored();
+    }
+    let before = match &gathered.front {
+        Front::Annotations(front) => front.record.as_deref(),
+        Front::Resource(_) => Some(&*gathered.subject),
+    };
+    let same = matches!(&gathered.stored, Stored::Readable(old) if old.state.run().is_some_and(|old| old.id == run.id));
+    before.filter(|_| same).map(records::signals).unwrap_or_default()
 }
 
 async fn create(

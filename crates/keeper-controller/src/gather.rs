@@ -63,8 +63,18 @@ pub(crate) async fn gather(
     };
     let signals = match (&wish, &pod, &canary) {
         (Ok(wish), Some(pod), Some(canary)) => {
-            look(context, &workload.name_any(), (&wish.checks, &wish.plan), &stored, pod, canary, &pods, memory, now)
-                .await
+            look(
+                context,
+                &workload.name_any(),
+                (&wish.checks, &wish.plan),
+                (&stored, record.as_deref()),
+                pod,
+                canary,
+                &pods,
+                memory,
+                now,
+            )
+            .await
         }
         _ => Vec::new(),
     };

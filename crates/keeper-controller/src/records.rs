@@ -3,6 +3,7 @@
 use crate::json::as_json;
 use crate::kind::{self, Subject};
 use crate::view::CANARY_OF;
+use keeper_api::record::Signals;
 use keeper_api::{canary, keys, record};
 use keeper_rollout::{Record, Stored};
 use kube::ResourceExt;
@@ -28,14 +29,25 @@ pub(crate) fn read(object: Option<&DynamicObject>) -> Stored {
     }
 }
 
+/// The states of signals that are stored with the record.
+pub(crate) fn signals(object: &DynamicObject) -> Signals {
+    if Subject::of(object) == Subject::Canary {
+        let value = object.data.pointer("/status/record");
+        return value.map(|value| record::signals(&value.to_string())).unwrap_or_default();
+    }
+    let text = object.data.get("data").and_then(|data| data.get(keys::RECORD_KEY)?.as_str());
+    text.map(record::signals).unwrap_or_default()
+}
+
 /// The object that holds a record with another one in it, and nothing else changed: on the condition of its version.
 pub(crate) fn replace(object: &DynamicObject, new: &Record) -> DynamicObject {
+    let signals = signals(object);
     if Subject::of(object) != Subject::Canary {
-        return write(Some(object), object, &object.name_any(), new);
+        return write(Some(object), object, &object.name_any(), new, &signals);
     }
     let mut object = object.clone();
     if let Some(status) = object.data.get_mut("status").and_then(Value::as_object_mut) {
-        status.insert("record".to_owned(), record::to_value(new));
+        status.insert("record".to_owned(), record::to_value_with(new, &signals));
     }
     object
 }
@@ -46,9 +58,10 @@ pub(crate) fn write(
     workload: &DynamicObject,
     name: &str,
     new: &Record,
+    signals: &Signals,
 ) -> DynamicObject {
     let mut object = config_map.cloned().unwrap_or_else(|| create(workload, name));
-    object.data = json!({ "data": { keys::RECORD_KEY: record::to_json(new) } });
+    object.data = json!({ "data": { keys::RECORD_KEY: record::to_json_with(new, signals) } });
     object
 }
 
@@ -111,7 +124,7 @@ mod tests {
         for (workload, expected) in
             [(workload(), ("apps/v1", "Deployment")), (config, (api_version.as_str(), "DeploymentConfig"))]
         {
-            let new = write(None, &workload, "shop-canary-012345", &Record::default());
+            let new = write(None, &workload, "shop-canary-012345", &Record::default(), &Signals::new());
             let [owner] = new.owner_references() else { panic!("it goes with the workload") };
             assert_eq!((owner.api_version.as_str(), owner.kind.as_str()), expected);
             let owned = kind::owning_subject(&new).map(|(subject, of)| (subject, of.name));
@@ -141,7 +154,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let record = Record { runs: 7, floor: 3, ..Record::default() };
-        let new = write(None, &workload(), "shop-canary-012345", &record);
+        let new = write(None, &workload(), "shop-canary-012345", &record, &Signals::new());
         assert_eq!(read(Some(&new)), Stored::Readable(Box::new(record.clone())));
         assert_eq!(new.resource_version(), None, "only a create makes it");
         assert_eq!(new.namespace().as_deref(), Some("team"));
@@ -152,7 +165,7 @@ mod tests {
         assert_eq!((owner.controller, owner.block_owner_deletion), (None, None));
 
         let old = config_map(&json!({"record.json": "what was there"}));
-        let replaced = write(Some(&old), &workload(), "ignored", &record);
+        let replaced = write(Some(&old), &workload(), "ignored", &record, &Signals::new());
         assert_eq!(replaced.resource_version().as_deref(), Some("7"), "the version that was read is the condition");
         assert_eq!(replaced.name_any(), "shop-canary-012345");
         assert_eq!(read(Some(&replaced)), Stored::Readable(Box::new(record)));

@@ -125,10 +125,10 @@ impl Status {
         }
     }
 
-    /// Puts in the record.
+    /// Puts in the record, with the states of its run's signals.
     #[must_use]
-    pub fn with_record(mut self, record: &Record) -> Self {
-        self.record = Some(stored::to_value(record));
+    pub fn with_record(mut self, record: &Record, signals: &stored::Signals) -> Self {
+        self.record = Some(stored::to_value_with(record, signals));
         self
     }
 

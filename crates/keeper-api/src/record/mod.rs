@@ -24,12 +24,21 @@ pub(crate) use wire::line;
 use crate::invalid::one_line;
 use keeper_rollout::Record;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// The version that is written, and the only one that is read.
 const VERSION: u32 = 1;
 
 /// The most bytes of a record that are read: more than the fullest one has, as long as names are of ordinary length.
 pub const LIMIT: usize = 256 * 1024;
+
+/// What the signals of the run under way need to go on after a restart of the program, by their names: it is stored with the
+/// record and is nothing to the core.
+pub type Signals = BTreeMap<String, String>;
+
+/// The most bytes of one signal's state, and the most states, that are written and read.
+const STATE_LIMIT: usize = 1024;
+const STATES_LIMIT: usize = 100;
 
 /// Why a stored record can't be read. Trying again doesn't help: a person, or a newer program, has to look at it, and
 /// until then it must not be overwritten.
@@ -66,9 +75,38 @@ pub enum RecordError {
 /// Writes a record down.
 #[must_use]
 pub fn to_json(record: &Record) -> String {
+    to_json_with(record, &Signals::new())
+}
+
+/// Writes a record down together with the states of its run's signals. States are left out that are longer than 1 KiB, and
+/// all of them where no run is under way.
+#[must_use]
+pub fn to_json_with(record: &Record, signals: &Signals) -> String {
     // Strings, numbers and maps with string keys always have a JSON form; were it not so, an empty text is a record
     // that nobody can read, and so is held rather than believed.
-    serde_json::to_string_pretty(&wire::Record::from(record)).unwrap_or_default()
+    serde_json::to_string_pretty(&wire(record, signals)).unwrap_or_default()
+}
+
+fn wire(record: &Record, signals: &Signals) -> wire::Record {
+    let mut wire = wire::Record::from(record);
+    if record.state.run().is_some() {
+        wire.signals = bounded(signals);
+    }
+    wire
+}
+
+fn bounded(signals: &Signals) -> Signals {
+    let short = signals.iter().filter(|(name, state)| name.len() <= STATE_LIMIT && state.len() <= STATE_LIMIT);
+    short.take(STATES_LIMIT).map(|(name, state)| (name.clone(), state.clone())).collect()
+}
+
+/// The states of its run's signals that are stored with a record; none where it can't be read.
+#[must_use]
+pub fn signals(text: &str) -> Signals {
+    if text.len() > LIMIT {
+        return Signals::new();
+    }
+    serde_json::from_str::<wire::Record>(text).map(|record| bounded(&record.signals)).unwrap_or_default()
 }
 
 /// Reads a record.
@@ -91,8 +129,14 @@ pub fn from_json(text: &str) -> Result<Record, RecordError> {
 /// The record as a JSON value, for the status of a [`Canary`](crate::canary).
 #[must_use]
 pub fn to_value(record: &Record) -> serde_json::Value {
+    to_value_with(record, &Signals::new())
+}
+
+/// The record as a JSON value together with the states of its run's signals: see [`to_json_with`].
+#[must_use]
+pub fn to_value_with(record: &Record, signals: &Signals) -> serde_json::Value {
     // As above; without a version it is a record that nobody can read.
-    serde_json::to_value(wire::Record::from(record)).unwrap_or_default()
+    serde_json::to_value(wire(record, signals)).unwrap_or_default()
 }
 
 /// Reads a record that [`to_value`] made.
@@ -147,5 +191,29 @@ mod tests {
             assert_ne!(newer, good);
             assert!(matches!(from_json(&newer), Err(RecordError::OtherShape { .. })), "{newer}");
         }
+    }
+
+    #[test]
+    fn what_signals_need_goes_with_a_run_and_not_beyond_it() {
+        let states = |long: usize| Signals::from([("a".into(), "1".into()), ("b".into(), "x".repeat(long))]);
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        let run = keeper_rollout::Run {
+            id: keeper_rollout::RunId::new("1-a"),
+            revision: keeper_rollout::Revision::new("new"),
+            template: keeper_rollout::TemplateHash::new("t"),
+            from: keeper_rollout::Revision::new("old"),
+            began: at,
+            recreated: 0,
+            alerts: Vec::new(),
+        };
+        let running = Record { state: keeper_rollout::State::Launching(run), ..Record::default() };
+        let text = to_json_with(&running, &states(STATE_LIMIT));
+        assert_eq!((from_json(&text).unwrap(), signals(&text)), (running.clone(), states(STATE_LIMIT)));
+        assert_eq!(signals(&to_value_with(&running, &states(1)).to_string()), states(1));
+        let kept = signals(&to_json_with(&running, &states(STATE_LIMIT + 1)));
+        assert_eq!(kept.keys().collect::<Vec<_>>(), ["a"], "what is too long is left out");
+        let settled = to_json_with(&Record::default(), &states(1));
+        assert_eq!((settled.as_str(), signals(&settled)), (to_json(&Record::default()).as_str(), Signals::new()));
+        assert_eq!(signals("not JSON"), Signals::new());
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Record {
     promoted: Option<String>,
     rolled_back: BTreeMap<String, u64>,
     runs: u64,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) signals: super::Signals,
     state: State,
     tried: Option<Tried>,
     used: Vec<Command>,
@@ -149,6 +151,7 @@ impl From<&core::Record> for Record {
             promoted: record.promoted.as_ref().map(ToString::to_string),
             rolled_back: record.rolled_back.iter().map(|(revision, n)| (revision.to_string(), *n)).collect(),
             runs: record.runs,
+            signals: BTreeMap::new(),
             state: (&record.state).into(),
             tried: record.tried.as_ref().map(|(revision, n)| Tried { revision: revision.to_string(), times: *n }),
             used: record.used.iter().map(Into::into).collect(),

@@ -83,7 +83,18 @@ pub(crate) async fn gather(
         .map_or(Vec::new(), |production| view.production_pods(&key.0, &production.uid().unwrap_or_default()));
     let signals = match (&wish, &pod, &observed) {
         (Ok(wish), Some(pod), Some(canary)) => {
-            look(context, &name, (&wish.checks, &wish.plan), &stored, pod, canary, &baseline, memory, now).await
+            look(
+                context,
+                &name,
+                (&wish.checks, &wish.plan),
+                (&stored, Some(&*subject)),
+                pod,
+                canary,
+                &baseline,
+                memory,
+                now,
+            )
+            .await
         }
         _ => Vec::new(),
     };

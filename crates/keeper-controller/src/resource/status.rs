@@ -7,6 +7,7 @@ use crate::memory::Memory;
 use crate::show::{Face, shown_words};
 use jiff::Timestamp;
 use keeper_api::canary::{CheckStatus, Shown, Status};
+use keeper_api::record::Signals;
 use keeper_rollout::{Because, Phase, Record, Revision, Step, Wanted};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 pub(crate) fn with_record(
     gathered: &Gathered,
     resource: &Resource,
-    record: &Record,
+    (record, signals): (&Record, &Signals),
     step: &Step,
     memory: &Memory,
 ) -> DynamicObject {
@@ -31,7 +32,7 @@ pub(crate) fn with_record(
         revision,
         deployment: Some(&resource.name),
     };
-    let mut status = Status::of(&as_json(&gathered.subject), &shown, Timestamp::now()).with_record(record);
+    let mut status = Status::of(&as_json(&gathered.subject), &shown, Timestamp::now()).with_record(record, signals);
     status.images.clone_from(&resource.images);
     status.checks = checks(memory);
     let mut canary = gathered.subject.as_ref().clone();
