@@ -36,8 +36,7 @@ impl Ill {
         let sandbox = Sandbox::start(SandboxConfig::new(directory.path()).with_fake_pods()).await.unwrap();
         let url = sandbox.api().unwrap().url();
         let proxy = FaultProxy::serve(ProxyConfig::new(Upstream::Url(url))).await.unwrap();
-        let kubeconfig = kubeconfig(&proxy.url());
-        std::fs::write(directory.path().join("killer.kubeconfig"), kubeconfig).unwrap();
+        std::fs::write(directory.path().join("killer.kubeconfig"), proxy.kubeconfig().to_string()).unwrap();
         let client = sandbox.client().unwrap();
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
         create(&Api::all_with(client.clone(), &kind("", "Namespace", "namespaces")), namespace).await;
@@ -124,15 +123,4 @@ fn deployment(app: &str) -> Value {
 fn is_ready(pod: &DynamicObject) -> bool {
     let conditions = pod.data.pointer("/status/conditions").and_then(Value::as_array);
     conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-}
-
-/// A kubeconfig without credentials: the sandbox asks for none.
-fn kubeconfig(url: &str) -> String {
-    json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "it",
-        "clusters": [{"name": "it", "cluster": {"server": url}}],
-        "users": [{"name": "it", "user": {}}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-    })
-    .to_string()
 }

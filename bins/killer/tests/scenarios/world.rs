@@ -61,7 +61,7 @@ impl World {
         let namespace = format!("k{name}").replace(['.', '_'], "");
         let (sandbox, upstream) = cluster(&directory, &namespace).await;
         let proxy = FaultProxy::serve(ProxyConfig::new(upstream)).await.unwrap();
-        std::fs::write(directory.path().join("killer.kubeconfig"), kubeconfig(&proxy.url())).unwrap();
+        std::fs::write(directory.path().join("killer.kubeconfig"), proxy.kubeconfig().to_string()).unwrap();
         let world = Self {
             client: sandbox.client().unwrap(),
             sandbox,
@@ -392,17 +392,6 @@ async fn cluster(directory: &tempfile::TempDir, namespace: &str) -> (Sandbox, Up
     let sandbox = Sandbox::start(SandboxConfig::new(path).with_fake_pods()).await.unwrap();
     let url = sandbox.api().unwrap().url();
     (sandbox, Upstream::Url(url))
-}
-
-/// A kubeconfig without credentials: the fault proxy has them.
-fn kubeconfig(url: &str) -> String {
-    json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "it",
-        "clusters": [{"name": "it", "cluster": {"server": url}}],
-        "users": [{"name": "it", "user": {}}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-    })
-    .to_string()
 }
 
 /// A port that was free a moment ago.

@@ -127,7 +127,7 @@ impl World {
             .replace(['.', '_'], "");
         let (sandbox, upstream) = cluster(&directory, &namespace, start.processes).await;
         let proxy = FaultProxy::serve(ProxyConfig::new(upstream)).await.unwrap();
-        std::fs::write(directory.path().join("operator.kubeconfig"), kubeconfig(&proxy.url())).unwrap();
+        std::fs::write(directory.path().join("operator.kubeconfig"), proxy.kubeconfig().to_string()).unwrap();
         let client = sandbox.client().unwrap();
         let world = Self {
             sandbox,
@@ -182,17 +182,6 @@ async fn cluster(directory: &tempfile::TempDir, namespace: &str, processes: bool
     let sandbox = Sandbox::start(config).await.unwrap();
     let url = sandbox.api().unwrap().url();
     (sandbox, Upstream::Url(url))
-}
-
-/// A kubeconfig without credentials: the fault proxy has them.
-fn kubeconfig(url: &str) -> String {
-    json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "it",
-        "clusters": [{"name": "it", "cluster": {"server": url}}],
-        "users": [{"name": "it", "user": {}}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-    })
-    .to_string()
 }
 
 /// What a fake pod of that image does from now on.
