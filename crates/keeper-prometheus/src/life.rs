@@ -24,6 +24,9 @@ const FRESH: (SignedDuration, SignedDuration) = (SignedDuration::from_secs(10), 
 /// How far back it reaches behind the canary's own beginning, so that an older pod of its name is known when it is seen: such
 /// a pod may be scraped to its end, and a creation time is told in whole seconds. Longer than targets are scraped apart.
 const BEFORE_BIRTH: SignedDuration = SignedDuration::from_mins(5);
+/// For how long after the canary's beginning an older pod of its name may still be seen: it was gone before, but for the part
+/// of a second and for clocks that don't agree.
+const OLDER_UNTIL: SignedDuration = SignedDuration::from_mins(1);
 /// The gauge by which programs say when they started.
 const PROCESS_START: &str = "process_start_time_seconds";
 
@@ -147,12 +150,16 @@ impl<T: Default> Life<T> {
     }
 
     /// Whether what a target shows is of an older pod of the canary's name: it showed something before the canary was
-    /// created, and no counter has begun anew since.
+    /// created, no counter has begun anew since, and it is not long ago.
     fn is_older(&mut self, target: &str, born: Timestamp, reading: &Reading) -> bool {
         if self.counters.knows(target) {
             return reading.at < born;
         }
-        if reading.at >= born && (!self.older.knows(target) || self.older.began_anew(target, reading)) {
+        let late = reading.at.duration_since(born) >= OLDER_UNTIL;
+        if reading.at >= born && (late || self.older.began_anew(target, reading)) {
+            self.older.retain(|known| known != target);
+        }
+        if reading.at >= born && !self.older.knows(target) {
             return false;
         }
         // Only its last values matter, not what they add.

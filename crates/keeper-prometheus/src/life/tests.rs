@@ -136,16 +136,27 @@ fn an_older_pod_that_is_scraped_to_its_end_is_not_the_canary() {
 #[test]
 fn a_canary_at_an_older_pods_address_counts_from_where_its_counters_began() {
     let mut life = Tested::default();
-    let samples = [(-5, "400"), (0, "410"), (5, "20"), (10, "50")];
+    let samples = [(-5, "400"), (0, "410"), (5, "20"), (10, "500")];
     assert_eq!(life.sees(11, &[requests("200", &samples)]), Ok(1));
-    assert_eq!(life.sum("Canary 200"), 50.0);
-    assert_eq!(life.sees(16, &[requests("200", &[&samples[..], &[(15, "60")]].concat())]), Ok(1), "read again");
-    assert_eq!(life.sum("Canary 200"), 60.0);
+    assert_eq!(life.sum("Canary 200"), 500.0, "also where it counts more at once than the older pod had");
+    assert_eq!(life.sees(16, &[requests("200", &[&samples[..], &[(15, "510")]].concat())]), Ok(1), "read again");
+    assert_eq!(life.sum("Canary 200"), 510.0);
     // As seldom as a counter that is higher at once: another start tells it.
     let start = row(PROCESS_START, "canary", &json!({}), &[(-5, "100"), (5, "200"), (10, "200")]);
     let mut life = Tested::default();
     assert_eq!(life.sees(11, &[requests("200", &[(-5, "4"), (5, "20"), (10, "50")]), start]), Ok(1));
     assert_eq!(life.sum("Canary 200"), 50.0);
+}
+
+#[test]
+fn a_canary_that_seems_older_than_it_is_counts_after_a_minute() {
+    // The server's clock is behind: the first sample seems to be from before the canary.
+    let mut life = Tested::default();
+    let samples = [(-2, "5"), (13, "30"), (28, "60"), (43, "90"), (58, "120"), (73, "150")];
+    let seen = |until| samples.iter().filter(|(at, _)| *at <= until).copied().collect::<Vec<_>>();
+    assert!(life.sees(43, &[requests("200", &seen(43))]).is_err());
+    assert_eq!(life.sees(74, &[requests("200", &seen(74))]), Ok(1));
+    assert_eq!(life.sum("Canary 200"), 150.0, "all of it");
 }
 
 #[test]
