@@ -2,6 +2,7 @@
 
 use crate::world::{World, pods};
 use jiff::{SignedDuration, Timestamp};
+use keeper_sandbox::faults::{HookPoint, Matcher};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
@@ -157,4 +158,24 @@ async fn the_history_tells_what_was_killed_and_refused_and_why() {
     assert!(lines[1].contains("Unmanaged") && lines[1].contains("--allow-unmanaged"), "{lines:?}");
     assert!(lines[2].contains("Evicted") && lines[2].contains("Deployment cart"), "{lines:?}");
     assert!(told("elsewhere").starts_with("nothing was killed or refused"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quarantine_that_meets_the_kubelets_write_is_tried_again() {
+    let world = World::start(&["--quarantine"]).await;
+    let pod = world.deploy("cart", 1).await.remove(0);
+    let (api, name) = (world.api(&pods()), pod.name_any());
+    // Between the look at the pod and the relabelling somebody writes it, as a kubelet does all the time.
+    let relabelling = Matcher::any().resource("pods").verb("patch");
+    world.faults().at(relabelling, 1, HookPoint::Before, move |_| {
+        tokio::task::block_in_place(|| {
+            let patch = json!({"metadata": {"annotations": {"example.com/written": "in between"}}});
+            let write = async { api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await };
+            tokio::runtime::Handle::current().block_on(write).unwrap();
+        });
+    });
+    assert_eq!(world.post(&[world.accusation(&pod.name_any())]).await, 200);
+    world.until_endings(&["quarantined"]).await;
+    let patches = world.requests().into_iter().filter(|request| request.verb == "patch").map(|request| request.code);
+    assert_eq!(patches.collect::<Vec<_>>(), [422, 200]);
 }

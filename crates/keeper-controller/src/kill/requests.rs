@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 const REPORTING_CONTROLLER: &str = "canary-keeper.dev/killer";
+/// How the API server words a JSON patch whose test failed.
+const FAILED_TEST: &str = "rejected our request due to an error in our request";
 /// The API server refuses longer notes.
 const LONGEST_NOTE: usize = 1000;
 
@@ -118,10 +120,9 @@ impl Requests {
             PatchParams { field_manager: Some(crate::cluster::FIELD_MANAGER.into()), ..PatchParams::default() };
         let (pods, patch) = (self.pods(name.namespace()), Patch::Json::<()>(patch));
         match within("quarantine the pod", pods.patch(name.name(), &params, &patch)).await {
-            // The kubelet writes the status all the time: look again, the uid is compared there.
-            Err(ClusterError::Refused { message, .. }) if message.contains("resourceVersion") => {
-                Answer::NotNow(message)
-            }
+            // A failed test, of which the server does not say which: the kubelet writes the status all the time, or another pod
+            // bears the name. Look again: the uid is compared there.
+            Err(ClusterError::Refused { message, .. }) if message.contains(FAILED_TEST) => Answer::NotNow(message),
             other => answer(other.map(drop)),
         }
     }
@@ -167,7 +168,6 @@ fn answer(result: Result<(), ClusterError>) -> Answer {
         Ok(()) => Answer::Accepted,
         Err(ClusterError::NotFound { .. }) => Answer::NotFound,
         Err(ClusterError::Conflict { message, .. }) if message.contains("UID in precondition") => Answer::AnotherPod,
-        Err(ClusterError::Refused { message, .. }) if message.contains("/metadata/uid") => Answer::AnotherPod,
         Err(ClusterError::Refused { message, .. }) => Answer::Refused(message),
         Err(error) => unavailable(&error),
     }
