@@ -61,8 +61,10 @@ pub(super) async fn resolve(
         }
         let seen = memory.tags.get(image).map(|tag| tag.seen.borrow().clone()).unwrap_or_default();
         let known = running.and_then(|(_, images)| images.get(image));
+        // Before a promotion, past every pause: also for what a run began with as written, since a digest that is known by now
+        // makes it another revision.
         if read == Read::Production
-            && known.is_some()
+            && running.is_some()
             && let Ok(Ok(fresh)) = tokio::time::timeout(FRESH, context.shared.tags.fresh(&reference)).await
         {
             resolved.images.insert(image.clone(), pinned(&reference, &fresh.digest));

@@ -32,7 +32,8 @@ pub struct Seen {
     pub digest: Option<Digest>,
     /// Why the last look gave none; `None` after a success. Not a sign that anything changed.
     pub error: Option<Arc<ResolveError>>,
-    /// When the last look ended, successful or not, by this machine's clock, or was put off for the first time; `None` before.
+    /// When the last look ended, successful or not, by this machine's clock. Where the first one is put off: when that was
+    /// told. `None` before.
     pub at: Option<Timestamp>,
 }
 
@@ -135,13 +136,19 @@ impl TagWatcher {
         }
     }
 
-    /// Asks now, once, past every cache and pause: whether an image that a node could not pull exists at all.
+    /// Asks now, once, past every cache and pause: whether an image that a node could not pull exists at all, or what a tag
+    /// names at the moment when it matters. Who watches the tag is told of a digest.
     ///
     /// # Errors
     ///
     /// As [`Resolve::resolve`].
     pub async fn fresh(&self, image: &Reference) -> Result<Resolved, ResolveError> {
-        self.shared.resolver.resolve(image).await
+        let resolved = self.shared.resolver.resolve(image).await?;
+        let watched = self.shared.watched().get(image).cloned();
+        if let Some(entry) = watched {
+            publish(&entry.seen, Ok(resolved.digest.clone()));
+        }
+        Ok(resolved)
     }
 
     /// The digests that are this image: an index and its children. What was learnt is kept by the resolver.
@@ -413,9 +420,13 @@ mod tests {
         }
         assert_eq!(told.asked(), 1, "neither hints nor other tags of the host ask");
         told.tell(Some("one"));
+        assert_eq!(watcher.fresh(&other).await.unwrap().digest, Digest::sha256_of(b"one"));
         late.changed().await.unwrap();
-        assert!(told.asked() <= 3);
-        assert_eq!(watcher.fresh(&image).await.unwrap().digest, Digest::sha256_of(b"one"));
+        assert!(late.borrow_and_update().digest.is_some(), "what was asked past the pause is known to who watches");
+        told.tell(Some("two"));
+        late.changed().await.unwrap();
+        assert!(told.asked() <= 4);
+        assert_eq!(watcher.fresh(&image).await.unwrap().digest, Digest::sha256_of(b"two"));
     }
 
     #[tokio::test(start_paused = true)]
