@@ -1,6 +1,7 @@
 //! A rollout's record as it is stored on the cluster: JSON, under [`RECORD_KEY`](crate::keys::RECORD_KEY) of a ConfigMap.
 //!
-//! The same record is always the same bytes, with sorted keys, so that a write can be spared by comparing. What is
+//! The same record is always the same bytes, with sorted keys, so that a write can be spared by comparing. Beside a run the
+//! states of its [`Signals`] are stored, as of the last write: they are nothing to the core, and no reason to write. What is
 //! stored is this crate's own types, apart from the core's, and says its version. A record that holds anything this
 //! program doesn't know is not read: to write it back would lose that.
 //!
@@ -36,9 +37,9 @@ pub const LIMIT: usize = 256 * 1024;
 /// record and is nothing to the core.
 pub type Signals = BTreeMap<String, String>;
 
-/// The most bytes of one signal's state, and the most states, that are written and read.
+/// The most bytes of one signal's state, and of all states with their names, that are written and read.
 const STATE_LIMIT: usize = 1024;
-const STATES_LIMIT: usize = 100;
+const STATES_LIMIT: usize = 32 * 1024;
 
 /// Why a stored record can't be read. Trying again doesn't help: a person, or a newer program, has to look at it, and
 /// until then it must not be overwritten.
@@ -78,8 +79,8 @@ pub fn to_json(record: &Record) -> String {
     to_json_with(record, &Signals::new())
 }
 
-/// Writes a record down together with the states of its run's signals. States are left out that are longer than 1 KiB, and
-/// all of them where no run is under way.
+/// Writes a record down together with the states of its run's signals. States are left out that are longer than 1 KiB or
+/// make more than 32 KiB with those before them, and all of them where no run is under way.
 #[must_use]
 pub fn to_json_with(record: &Record, signals: &Signals) -> String {
     // Strings, numbers and maps with string keys always have a JSON form; were it not so, an empty text is a record
@@ -96,8 +97,14 @@ fn wire(record: &Record, signals: &Signals) -> wire::Record {
 }
 
 fn bounded(signals: &Signals) -> Signals {
-    let short = signals.iter().filter(|(name, state)| name.len() <= STATE_LIMIT && state.len() <= STATE_LIMIT);
-    short.take(STATES_LIMIT).map(|(name, state)| (name.clone(), state.clone())).collect()
+    let mut left = STATES_LIMIT;
+    let mut fits = |(name, state): &(&String, &String)| {
+        let length = name.len() + state.len();
+        let fits = state.len() <= STATE_LIMIT && length <= left;
+        left -= if fits { length } else { 0 };
+        fits
+    };
+    signals.iter().filter(|one| fits(one)).map(|(name, state)| (name.clone(), state.clone())).collect()
 }
 
 /// The states of its run's signals that are stored with a record; none where it can't be read.
