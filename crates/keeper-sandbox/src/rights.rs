@@ -2,8 +2,9 @@
 //! manifest is proved by its requests.
 //!
 //! The rules are RBAC's: what is not allowed is forbidden, a rule allows each of its verbs on each of its resources, and
-//! `resourceNames` hold for requests that name an object, by their path or by the field selector of a list or watch. Requests
-//! that are about no resource (discovery, health) are everybody's.
+//! `resourceNames` hold for requests that name an object, by their path or by the field selector of a list or watch. A Role's
+//! rules hold for requests within a namespace; whether it is the Role's own is not looked at. Requests that are about no
+//! resource (discovery, health) are everybody's.
 //!
 //! ```
 //! use keeper_sandbox::Rights;
@@ -30,6 +31,8 @@ pub struct Rights {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Rule {
+    /// Of a Role, which says nothing of requests that are about all namespaces.
+    namespaced: bool,
     groups: Vec<String>,
     resources: Vec<String>,
     /// Empty: all.
@@ -42,7 +45,11 @@ impl Rights {
     #[must_use]
     pub fn of<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Self {
         let roles = objects.into_iter().filter(|object| matches!(object.text("/kind"), Some("Role" | "ClusterRole")));
-        Self { rules: roles.flat_map(|role| role.items("/rules")).map(Rule::of).collect() }
+        let rules = roles.flat_map(|role| {
+            let namespaced = role.text("/kind") == Some("Role");
+            role.items("/rules").iter().map(move |rule| Rule::of(rule, namespaced))
+        });
+        Self { rules: rules.collect() }
     }
 
     /// The requests that no rule allows, in words, each once.
@@ -74,10 +81,11 @@ impl Rights {
 }
 
 impl Rule {
-    fn of(rule: &Value) -> Self {
+    fn of(rule: &Value, namespaced: bool) -> Self {
         let words =
             |pointer: &str| rule.items(pointer).iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
         Self {
+            namespaced,
             groups: words("/apiGroups"),
             resources: words("/resources"),
             names: words("/resourceNames"),
@@ -87,7 +95,8 @@ impl Rule {
 
     fn allows(&self, request: &RequestRecord) -> bool {
         let holds = |list: &[String], what: &str| list.iter().any(|one| one == what || one == "*");
-        holds(&self.groups, &request.group)
+        (!self.namespaced || !request.namespace.is_empty())
+            && holds(&self.groups, &request.group)
             && holds(&self.resources, &resource(request))
             && holds(&self.verbs, &request.verb)
             && (self.names.is_empty() || named(request).is_some_and(|name| self.names.contains(&name)))
@@ -98,6 +107,7 @@ impl Rule {
         let each = self.groups.iter().flat_map(|group| self.resources.iter().map(move |resource| (group, resource)));
         each.flat_map(|(group, resource)| self.verbs.iter().map(move |verb| (group, resource, verb))).map(
             |(group, resource, verb)| Self {
+                namespaced: self.namespaced,
                 groups: vec![group.clone()],
                 resources: vec![resource.clone()],
                 names: self.names.clone(),
@@ -177,11 +187,13 @@ mod tests {
             asked("GET", "/api/v1/namespaces/n/configmaps/other"),
             asked("GET", "/api/v1/namespaces/n/configmaps?watch=true"),
             asked("POST", "/api/v1/namespaces/n/configmaps"),
+            asked("GET", "/apis/apps/v1/deployments/d"),
         ];
         let expected = [
             "create configmaps",
             "delete deployments.apps d",
             "get configmaps other",
+            "get deployments.apps d",
             "get deployments/scale.apps d",
             "watch configmaps",
         ];

@@ -169,7 +169,11 @@ impl Runner {
     async fn once(&self, image: &Image, script: FakeScript) -> Option<Ended> {
         let started = Timestamp::now();
         let mut engine = loop {
-            match self.start(image, script.clone()).await {
+            let begun = tokio::select! {
+                begun = self.start(image, script.clone()) => begun,
+                () = self.stop.wanted() => return None,
+            };
+            match begun {
                 Ok(engine) => break engine,
                 Err(Failure::Config(message)) => {
                     self.waiting("CreateContainerConfigError", message);

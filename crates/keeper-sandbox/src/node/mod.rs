@@ -4,8 +4,8 @@
 //! or an instant fake ([`NodeMode::Fake`]) whose behaviour a test scripts ([`FakeScript`]). What to run comes from the image:
 //! the pull spec is resolved at its registry over plain HTTP, and manifest and config are read by digest. An image without
 //! layers, as the sandbox's own registry makes them, names a program of this machine by its entrypoint. One with layers is
-//! run in a root directory of its own, which takes the programs `tar` and `chroot`, and root's rights. [`Node::load_image`]
-//! puts an image on the node that no registry serves under its name.
+//! run in a root directory of its own, which takes the programs `tar` and `chroot`, and root's rights: run none that you
+//! would not run as root. [`Node::load_image`] puts an image on the node that no registry serves under its name.
 //!
 //! The status is written as a kubelet writes it: phases, conditions whose transition times move only with their status,
 //! container states with `ErrImagePull`, `ImagePullBackOff`, `CrashLoopBackOff`, restart counts, `imageID` with the digest

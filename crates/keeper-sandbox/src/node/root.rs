@@ -2,8 +2,13 @@
 //!
 //! Such a container sees nothing of the machine's files; its network and its processes are the machine's. A volume is as it
 //! was when the container started: Secrets and ConfigMaps are copied, an `emptyDir` is the container's own.
+//!
+//! Layers are unpacked by root. An image is trusted as whoever runs the sandbox is: no layer is looked through for members that
+//! an earlier one's links lead elsewhere.
 
 use std::{
+    collections::VecDeque,
+    ffi::OsString,
     io,
     path::{Component, Path, PathBuf},
 };
@@ -19,6 +24,8 @@ use crate::objects::{CONFIG_MAPS, Fields, Meta, Object, SECRETS, SERVICES};
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Where the node puts a kubeconfig instead, on a server without TLS.
 const KUBECONFIG: &str = "/var/run/secrets/sandbox/kubeconfig";
+/// How many links are followed on the way to a directory, as Linux does.
+const LINKS: usize = 40;
 /// The ConfigMap in which each namespace has the API server's authority.
 const AUTHORITY: &str = "kube-root-ca.crt";
 
@@ -32,6 +39,16 @@ pub(super) struct Root {
     env: Vec<(String, String)>,
 }
 
+/// What a container gets beside its image's files.
+#[derive(Debug, Default)]
+struct Contents {
+    /// Files by their paths.
+    files: Vec<(String, Vec<u8>)>,
+    /// Directories that are to be written to.
+    open: Vec<String>,
+    env: Vec<(String, String)>,
+}
+
 impl Root {
     /// Makes it; the error is the message of `CreateContainerConfigError`.
     pub(super) async fn make(
@@ -41,17 +58,24 @@ impl Root {
         container: &Value,
         image: &Image,
     ) -> Result<Self, String> {
-        let name = format!("{}_{}", pod.uid(), container.text("/name").unwrap_or_default());
-        let path = directory.join("roots").join(name);
-        // What a run before left, were it cut short.
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).map_err(|error| said(&path, &error))?;
-        let mut root = Self { path, user: user(pod, container, image)?, env: Vec::new() };
         let Some(store) = &shared.store else { return Err("this node keeps no layers".to_owned()) };
+        // What may be missing comes first: it is asked for again and again.
+        let user = user(pod, container, image)?;
+        let contents = contents(shared, pod, container).await?;
+        let name =
+            format!("{}_{}_{:08x}", pod.uid(), container.text("/name").unwrap_or_default(), rand::random::<u32>());
+        let path = directory.join("roots").join(name);
+        std::fs::create_dir_all(&path).map_err(|error| said(&path, &error))?;
+        let root = Self { path, user, env: contents.env };
         store.unpack(&image.layers, &root.path).await.map_err(|error| error.to_string())?;
-        root.mount(shared, pod, container).await?;
-        root.write("/etc/hosts", hosts(shared, pod).await?.as_bytes())?;
-        root.account(shared, pod).await?;
+        for path in &contents.open {
+            // Whoever runs there may write.
+            let place = root.directory(path)?;
+            open_to_all(&place).map_err(|error| said(&place, &error))?;
+        }
+        for (path, content) in &contents.files {
+            root.write(path, content)?;
+        }
         Ok(root)
     }
 
@@ -60,81 +84,46 @@ impl Root {
         if command.directory.as_deref().is_some_and(|directory| directory != "/") {
             return Err("a workingDir is not known to this node where the image has layers".to_owned());
         }
+        // By this process's PATH: the container's is about the image.
+        let chroot = on_path("chroot").ok_or("this node has no chroot on its PATH")?;
         let head = [format!("--userspec={}", self.user), self.path.display().to_string(), command.program];
         let env = command.env.into_iter().chain(self.env.iter().cloned()).collect();
         let arguments = head.into_iter().chain(command.arguments).collect();
-        Ok(Command { program: "chroot".to_owned(), arguments, env, directory: None })
+        Ok(Command { program: chroot.display().to_string(), arguments, env, directory: None })
     }
 
-    async fn mount(&self, shared: &Shared, pod: &Object, container: &Value) -> Result<(), String> {
-        for mount in container.items("/volumeMounts") {
-            let (name, at) = (mount.text("/name").unwrap_or_default(), mount.text("/mountPath").unwrap_or_default());
-            let mut volumes = pod.items("/spec/volumes").iter();
-            let volume = volumes.find(|volume| volume.text("/name") == Some(name));
-            let volume = volume.ok_or_else(|| format!("volume {name} is not there"))?;
-            if mount.at("/subPath").is_some() {
-                return Err(format!("volume {name}: a subPath is not known to this node"));
-            }
-            let files = files_of(shared, pod, volume).await.map_err(|error| format!("volume {name}: {error}"))?;
-            let directory = self.directory(at)?;
-            match files {
-                Some(files) => {
-                    for (file, content) in files {
-                        self.write(&format!("{at}/{file}"), &content)?;
-                    }
-                }
-                // Whoever runs there may write.
-                None => open_to_all(&directory).map_err(|error| said(&directory, &error))?,
-            }
-        }
-        Ok(())
-    }
-
-    /// What a program in a pod finds the API server by.
-    async fn account(&mut self, shared: &Shared, pod: &Object) -> Result<(), String> {
-        if pod.at("/spec/automountServiceAccountToken") == Some(&Value::Bool(false)) {
-            return Ok(());
-        }
-        match &shared.config.access {
-            None => {}
-            Some(ApiAccess::Kubeconfig(kubeconfig)) => {
-                self.write(KUBECONFIG, kubeconfig.to_string().as_bytes())?;
-                self.env.push(("KUBECONFIG".to_owned(), KUBECONFIG.to_owned()));
-            }
-            Some(ApiAccess::ServiceAccount { host, port }) => {
-                let token = token(shared, pod).await?;
-                let authority = config_map(shared, pod.namespace(), AUTHORITY).await?;
-                let authority = authority.text("/data/ca.crt").unwrap_or_default().to_owned();
-                let namespace = pod.namespace().to_owned();
-                for (file, content) in [("token", token), ("ca.crt", authority), ("namespace", namespace)] {
-                    self.write(&format!("{ACCOUNT}/{file}"), content.as_bytes())?;
-                }
-                let variables =
-                    [("KUBERNETES_SERVICE_HOST", host.clone()), ("KUBERNETES_SERVICE_PORT", port.to_string())];
-                self.env.extend(variables.map(|(name, value)| (name.to_owned(), value)));
-            }
-        }
-        Ok(())
-    }
-
-    /// A directory of that path in here, made if it isn't there. No link of the image leads out of here.
+    /// A directory of that path in here, made if it isn't there. Links of the image are followed as a container sees them: none
+    /// leads out of here.
     fn directory(&self, path: &str) -> Result<PathBuf, String> {
-        let mut place = self.path.clone();
-        for part in Path::new(path).components() {
-            match part {
-                Component::RootDir | Component::CurDir => continue,
-                Component::Normal(name) => place.push(name),
-                Component::ParentDir | Component::Prefix(_) => {
-                    return Err(format!("{path:?} is no path in a container"));
+        let mut pending: VecDeque<OsString> = parts(Path::new(path)).collect();
+        if pending.iter().any(|part| part == "..") {
+            return Err(format!("{path:?} is no path in a container"));
+        }
+        let (mut found, mut links) = (PathBuf::new(), 0);
+        while let Some(part) = pending.pop_front() {
+            if part == ".." {
+                found.pop();
+                continue;
+            }
+            let place = self.path.join(&found).join(&part);
+            match std::fs::symlink_metadata(&place) {
+                Ok(there) if there.is_dir() => found.push(part),
+                Ok(there) if there.is_symlink() && links < LINKS => {
+                    links += 1;
+                    let target = std::fs::read_link(&place).map_err(|error| said(&place, &error))?;
+                    if target.is_absolute() {
+                        found.clear();
+                    }
+                    pending = parts(&target).chain(pending).collect();
+                }
+                Ok(_) => return Err(format!("{path}: the image has something else there than a directory")),
+                Err(_) => {
+                    std::fs::create_dir(&place).map_err(|error| said(&place, &error))?;
+                    found.push(part);
                 }
             }
-            match std::fs::symlink_metadata(&place) {
-                Ok(found) if found.is_dir() => {}
-                Ok(_) => return Err(format!("{path}: the image has something else there than a directory")),
-                Err(_) => std::fs::create_dir(&place).map_err(|error| said(&place, &error))?,
-            }
         }
-        Ok(place)
+        Ok(self.path.join(found))
     }
 
     fn write(&self, path: &str, content: &[u8]) -> Result<(), String> {
@@ -146,10 +135,79 @@ impl Root {
     }
 }
 
+/// What a path is made of, `..` included.
+fn parts(path: &Path) -> impl Iterator<Item = OsString> {
+    let names = path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    });
+    names.collect::<Vec<_>>().into_iter()
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// The pod's volumes, and what a kubelet adds.
+async fn contents(shared: &Shared, pod: &Object, container: &Value) -> Result<Contents, String> {
+    let mut contents = Contents::default();
+    for mount in container.items("/volumeMounts") {
+        let (name, at) = (mount.text("/name").unwrap_or_default(), mount.text("/mountPath").unwrap_or_default());
+        let mut volumes = pod.items("/spec/volumes").iter();
+        let volume = volumes.find(|volume| volume.text("/name") == Some(name));
+        let volume = volume.ok_or_else(|| format!("volume {name} is not there"))?;
+        if mount.at("/subPath").is_some() {
+            return Err(format!("volume {name}: a subPath is not known to this node"));
+        }
+        match files_of(shared, pod, volume).await.map_err(|error| format!("volume {name}: {error}"))? {
+            Some(files) => {
+                contents.files.extend(files.into_iter().map(|(file, content)| (format!("{at}/{file}"), content)));
+            }
+            None => contents.open.push(at.to_owned()),
+        }
+    }
+    contents.files.push(("/etc/hosts".to_owned(), hosts(shared, pod).await?.into_bytes()));
+    account(shared, pod, &mut contents).await?;
+    Ok(contents)
+}
+
+/// What a program in a pod finds the API server by.
+async fn account(shared: &Shared, pod: &Object, contents: &mut Contents) -> Result<(), String> {
+    if pod.at("/spec/automountServiceAccountToken") == Some(&Value::Bool(false)) {
+        return Ok(());
+    }
+    match &shared.config.access {
+        None => {}
+        Some(ApiAccess::Kubeconfig(kubeconfig)) => {
+            contents.files.push((KUBECONFIG.to_owned(), kubeconfig.to_string().into_bytes()));
+            contents.env.push(("KUBECONFIG".to_owned(), KUBECONFIG.to_owned()));
+        }
+        Some(ApiAccess::ServiceAccount { host, port }) => {
+            let token = token(shared, pod).await?;
+            let authority = config_map(shared, pod.namespace(), AUTHORITY).await?;
+            let authority = authority.text("/data/ca.crt").unwrap_or_default().to_owned();
+            let namespace = pod.namespace().to_owned();
+            let files = [("token", token), ("ca.crt", authority), ("namespace", namespace)];
+            contents.files.extend(files.map(|(file, content)| (format!("{ACCOUNT}/{file}"), content.into_bytes())));
+            let variables = [("KUBERNETES_SERVICE_HOST", host.clone()), ("KUBERNETES_SERVICE_PORT", port.to_string())];
+            contents.env.extend(variables.map(|(name, value)| (name.to_owned(), value)));
+        }
+    }
+    Ok(())
+}
+
 impl Drop for Root {
     fn drop(&mut self) {
+        let path = std::mem::take(&mut self.path);
         // What can't be removed goes with the sandbox's directory.
-        let _ = std::fs::remove_dir_all(&self.path);
+        let remove = move || drop(std::fs::remove_dir_all(path));
+        // Tens of megabytes keep a thread busy that others wait for.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
     }
 }
 
@@ -225,11 +283,15 @@ async fn hosts(shared: &Shared, pod: &Object) -> Result<String, String> {
     Ok(text)
 }
 
+/// How long the server is asked to let a token live, in seconds: a node here renews none. It may have a bound of its own.
+const TOKEN_LIVES: u64 = 24 * 3600;
+
 /// A token of the pod's ServiceAccount, as the server issues it to a kubelet.
 async fn token(shared: &Shared, pod: &Object) -> Result<String, String> {
     let account = pod.text("/spec/serviceAccountName").unwrap_or("default");
     let path = format!("/api/v1/namespaces/{}/serviceaccounts/{account}/token", pod.namespace());
-    let asked = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+    let spec = json!({"expirationSeconds": TOKEN_LIVES});
+    let asked = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec});
     let request = http::Request::post(path).header(http::header::CONTENT_TYPE, "application/json");
     let request = request.body(asked.to_string().into_bytes()).map_err(|error| error.to_string())?;
     let answer = shared.view.client().request::<Value>(request).await;
@@ -266,10 +328,8 @@ mod tests {
         });
         let inside = root.confine(plain(None)).unwrap();
         let place = root.path.display().to_string();
-        assert_eq!(
-            (inside.program.as_str(), inside.arguments),
-            ("chroot", vec!["--userspec=1:2".into(), place, "/operator".into(), "--insecure".into()])
-        );
+        assert!(inside.program.ends_with("/chroot"), "{}", inside.program);
+        assert_eq!(inside.arguments, ["--userspec=1:2", &place, "/operator", "--insecure"]);
         assert_eq!(inside.env.last().unwrap().0, "KUBECONFIG");
         assert!(root.confine(plain(Some("/"))).is_ok());
         assert!(root.confine(plain(Some("/work"))).is_err());
@@ -280,15 +340,36 @@ mod tests {
         let (root, outside) = (root(), tempfile::tempdir().unwrap());
         root.write("/etc/hosts", b"127.0.0.1 localhost\n").unwrap();
         assert!(root.path.join("etc/hosts").is_file());
-        std::os::unix::fs::symlink(outside.path(), root.path.join("run")).unwrap();
-        std::os::unix::fs::symlink(outside.path().join("file"), root.path.join("etc/link")).unwrap();
-        assert!(root.write("/run/file", b"x").is_err());
-        assert!(root.write("/../file", b"x").is_err());
+        let link = |target: &Path, name: &str| {
+            std::os::unix::fs::symlink(target, root.path.join(name)).unwrap();
+        };
+        link(outside.path(), "abroad");
+        link(&outside.path().join("file"), "etc/link");
+        link(Path::new("../../../../../run"), "etc/relative");
+        link(Path::new("circle"), "circle");
+        // As a container sees it: from its own root.
+        root.write("/abroad/file", b"x").unwrap();
+        assert!(root.path.join(outside.path().strip_prefix("/").unwrap()).join("file").is_file());
+        root.write("/etc/relative/file", b"x").unwrap();
+        assert!(root.path.join("run/file").is_file());
         root.write("/etc/link", b"x").unwrap();
         assert!(std::fs::read_dir(outside.path()).unwrap().next().is_none());
+        assert!(root.write("/../file", b"x").is_err());
+        assert!(root.write("/circle/file", b"x").is_err());
+        assert!(root.write("/etc/hosts/file", b"x").is_err());
         let path = root.path.clone();
         drop(root);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_distributions_link_is_found() {
+        let root = root();
+        root.directory("/run").unwrap();
+        root.directory("/var").unwrap();
+        std::os::unix::fs::symlink("/run", root.path.join("var/run")).unwrap();
+        root.write(&format!("{ACCOUNT}/token"), b"t").unwrap();
+        assert!(root.path.join("run/secrets/kubernetes.io/serviceaccount/token").is_file());
     }
 
     #[test]
