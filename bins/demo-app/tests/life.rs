@@ -5,6 +5,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -21,8 +22,7 @@ impl Drop for App {
 }
 
 fn start(env: &[(&str, &str)]) -> App {
-    // Bound and let go: free for the moment.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = free();
     let mut command = Command::new(env!("CARGO_BIN_EXE_demo-app"));
     command.arg("--exit-with-stdin").args(["--listen", &address.to_string()]).envs(env.iter().copied());
     let child = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -33,6 +33,18 @@ fn start(env: &[(&str, &str)]) -> App {
         std::thread::sleep(Duration::from_millis(10));
     }
     app
+}
+
+/// A free port of those that no outgoing connection takes, another one each time.
+fn free() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let ports = std::iter::repeat_with(|| {
+        let number = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        u16::try_from(12_000 + number % 20_000).unwrap()
+    });
+    let mut addresses = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    // Bound and let go: free for the moment.
+    addresses.find(|address| TcpListener::bind(address).is_ok()).unwrap()
 }
 
 fn get(address: SocketAddr, path: &str) -> String {

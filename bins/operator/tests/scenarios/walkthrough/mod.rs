@@ -24,6 +24,7 @@ use kube::Client;
 use paper::Line;
 use registry::Registry;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -51,7 +52,7 @@ async fn the_walk_through_of_the_readme_works_line_by_line() {
         return not_run(&format!("the walk-through of deploy/README.md ({lacks})"));
     }
     let walk = Walk::begin().await;
-    let mut load = None;
+    let (mut load, mut checked) = (None, BTreeSet::new());
     for line in paper::lines() {
         match line {
             Line::Build(build) => walk.build(&build).await,
@@ -62,8 +63,9 @@ async fn the_walk_through_of_the_readme_works_line_by_line() {
             Line::Shell(line) => {
                 let before = load.as_ref().map(Load::so_far);
                 let said = walk.shell(&line).await;
-                walk.check(&line, &said).await;
-                if let (true, Some(before), Some(load)) = (line.contains("condition=Promoted "), before, &load) {
+                let what = walk.check(&line, &said).await;
+                checked.extend(what);
+                if let (Some("promoted"), Some(before), Some(load)) = (what, before, &load) {
                     let after = load.so_far();
                     assert!(after.requests > before.requests, "the client works");
                     assert_eq!(after.errors, before.errors, "a good release costs nothing\n{}", load.lines());
@@ -71,6 +73,8 @@ async fn the_walk_through_of_the_readme_works_line_by_line() {
             }
         }
     }
+    // Should the paper's words change, the checks that go with them must.
+    assert_eq!(checked, BTreeSet::from(["deleted", "promoted", "rejected", "shown"]));
     let load = load.expect("the paper starts the client");
     assert!(load.so_far().errors > 0, "the bad canary got traffic");
     load.until_calm_for(PATIENCE).await;
@@ -98,7 +102,8 @@ impl Walk {
         let sandbox = match std::env::var_os("KEEPER_E2E_KUBECONFIG") {
             Some(kubeconfig) => {
                 let namespace = Some(NAMESPACE.to_owned());
-                let config = AttachConfig { namespace, ..AttachConfig::new(&kubeconfig, &path) };
+                let addresses = crate::world::addresses();
+                let config = AttachConfig { namespace, addresses, ..AttachConfig::new(&kubeconfig, &path) };
                 Sandbox::attach(config).await.unwrap()
             }
             None => Sandbox::start(SandboxConfig::new(&path)).await.unwrap(),
@@ -202,8 +207,8 @@ impl Walk {
         }
     }
 
-    /// What must be so after a line, and what it must have said.
-    async fn check(&self, line: &str, said: &str) {
+    /// What must be so after a line, and what it must have said; answers what was checked.
+    async fn check(&self, line: &str, said: &str) -> Option<&'static str> {
         if line.contains("condition=Promoted ") {
             let container = self.production().await;
             assert_eq!((&container["image"], &container["env"][0]["value"]), (&json!("app:good"), &json!("2")));
@@ -211,6 +216,7 @@ impl Walk {
             assert_eq!(canary["status"]["reason"], "Promoted", "measured: {canary:#}");
             let notes = text(&self.kubectl("events --for cny/app").await.stdout);
             assert!(notes.contains("app:good"), "that the tag could not be resolved is said:\n{notes}");
+            return Some("promoted");
         }
         if line.contains("condition=Promoted=False") {
             let canary = self.read("get cny app").await;
@@ -218,9 +224,11 @@ impl Walk {
             assert_eq!(canary["status"]["phase"], "Rejected", "{canary:#}");
             assert!(message.contains("requests failed"), "{message}");
             assert_eq!(self.production().await["image"], "app:good", "production was touched");
+            return Some("rejected");
         }
         if line.ends_with("get cny app -o wide") {
             assert!(said.contains("Promoted") || said.contains("Rejected"), "{said}");
+            return Some("shown");
         }
         if line.contains(" delete -f ") {
             let start = Instant::now();
@@ -233,7 +241,9 @@ impl Walk {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             assert_eq!(self.production().await["image"], "app:good");
+            return Some("deleted");
         }
+        None
     }
 
     async fn production(&self) -> Value {

@@ -163,15 +163,19 @@ impl Drop for World {
     }
 }
 
+/// One block of addresses for all nodes that this process attaches to a real control plane.
+pub fn addresses() -> Arc<AddressBlock> {
+    static ADDRESSES: LazyLock<Arc<AddressBlock>> = LazyLock::new(|| Arc::new(AddressBlock::named(10, 250)));
+    Arc::clone(&ADDRESSES)
+}
+
 async fn cluster(directory: &tempfile::TempDir, namespace: &str, processes: bool) -> (Sandbox, Upstream) {
     let path = directory.path().join("sandbox");
     if let Some(kubeconfig) = std::env::var_os("KEEPER_E2E_KUBECONFIG") {
-        // One block of addresses for all nodes that this process attaches.
-        static ADDRESSES: LazyLock<Arc<AddressBlock>> = LazyLock::new(|| Arc::new(AddressBlock::named(10, 250)));
         let config = AttachConfig {
             fake_pods: !processes,
             namespace: Some(namespace.to_owned()),
-            addresses: Arc::clone(&ADDRESSES),
+            addresses: addresses(),
             ..AttachConfig::new(&kubeconfig, path)
         };
         let sandbox = Sandbox::attach(config).await.unwrap();
