@@ -284,7 +284,10 @@ async fn more_canaries_than_may_run_at_once_all_come_to_an_end() {
         let mut deployment = wanted(&world, &name(at), &old);
         deployment["spec"]["replicas"] = json!(1);
         world.create(&deployments(), deployment).await;
-        world.create(&canary_kind(), canary(&name(at), SHORT, &wanted(&world, &name(at), &new))).await;
+        let mut asked = canary(&name(at), SHORT, &wanted(&world, &name(at), &new));
+        // Two cores look at forty of them more slowly than twice the incubation.
+        asked["spec"]["maxIncubation"] = "5m".into();
+        world.create(&canary_kind(), asked).await;
     }
     world.start_operator();
     let mut most = 0;
