@@ -156,7 +156,7 @@ fn suites(cargo: &Cargo, args: &Args, kubeconfig: &Path) -> Result<ExitCode> {
             continue;
         }
         // All of them wait more than they work, the controllers' scripts most of all.
-        let threads = if suite.contains(&"controllers") { "10" } else { "5" };
+        let threads = if suite.contains(&"controllers") { "10" } else { "4" };
         command.args(["--", "--test-threads", threads]).args(args.truth.then_some("--nocapture")).args(&args.arguments);
         failed |= !cargo::status(&mut command)?.success();
     }
