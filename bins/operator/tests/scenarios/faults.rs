@@ -281,7 +281,8 @@ async fn a_canary_that_lands_after_its_run_was_given_up_is_not_judged() {
     let canaries = CanaryWatch::start(&world);
     let landed = Arc::<AtomicBool>::default();
     let mark = Arc::clone(&landed);
-    world.faults().add(creates(), When::Nth(1), Fault::CommitLate(Duration::from_secs(5)));
+    // Later than production's own rollout of the edit, on which the other run waits, on a busy machine.
+    world.faults().add(creates(), When::Nth(1), Fault::CommitLate(Duration::from_secs(15)));
     let refused = world.faults().add(creates(), When::From(1), Fault::Refuse);
     world.faults().at(creates(), 1, HookPoint::Committed, move |_| mark.store(true, Ordering::SeqCst));
     let new = world.push("2", &[]);
