@@ -61,7 +61,7 @@ pub enum Answer {
     Accepted,
     /// 404: nobody bears the name.
     NotFound,
-    /// 409, or a failed test: another pod bears it.
+    /// 409: another pod bears it.
     AnotherPod,
     /// 429 of a disruption budget, or the 500 that several budgets on one pod get.
     DisruptionBudget(String),

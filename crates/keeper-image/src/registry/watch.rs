@@ -41,7 +41,8 @@ pub struct Seen {
 ///
 /// The first look is immediate. Later ones come at the interval, give or take a tenth, but not while the host is left
 /// alone: after 429, 5xx and failures to reach it, as long as it asked for and longer each time. A tag that is watched from
-/// then on is told at once what the host said last. A tag is no longer asked for once its last receiver is dropped. A reference by digest is known without asking.
+/// then on is told at once what the host said last. A tag is no longer asked for once its last receiver is dropped. A
+/// reference by digest is known without asking.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
