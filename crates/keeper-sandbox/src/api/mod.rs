@@ -6,10 +6,11 @@
 //! Custom resources are held against the schemas in their definitions: checked, pruned, filled with defaults.
 //! The answers, their codes and their wording follow kube-apiserver 1.36. Left out, and answered with 415 or not at
 //! all: server-side apply, field management, rules in CEL (`x-kubernetes-validations` are stored and not evaluated),
-//! conversion webhooks, access control (Roles and RoleBindings are kept, and nobody is asked for rights), other admission
-//! than pod tolerations and priorities, `exec`, `attach` and `portforward`, protobuf answers (and bodies beyond what `kubectl` sends), OpenAPI of the built-in kinds (`kubectl explain` explains
-//! custom ones), and warnings: unknown fields are dropped, and refused with `fieldValidation=Strict`. EndpointSlices may
-//! hold loopback addresses, because the sandbox's pods live on them.
+//! conversion webhooks, access control (Roles and RoleBindings are kept, and nobody is asked for rights), other
+//! admission than pod tolerations and priorities, `exec`, `attach` and `portforward`, protobuf answers (and bodies
+//! beyond what `kubectl` sends), OpenAPI of the built-in kinds (`kubectl explain` explains custom ones), and warnings:
+//! unknown fields are dropped, and refused with `fieldValidation=Strict`. EndpointSlices may hold loopback addresses,
+//! because the sandbox's pods live on them.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
